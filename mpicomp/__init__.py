@@ -1,0 +1,85 @@
+"""mpicomp: a list comprehension on every core of a cluster.
+
+    from mpicomp import plist
+    squares = plist(x * x for x in range(1000))
+
+Start the file with ``python``, ``mpiexec`` or ``srun``: rank 0 gets what the serial
+comprehension gives.  Importing this package starts no MPI.
+"""
+
+from mpicomp._version import version as __version__
+from mpicomp.errors import (
+    BatchError,
+    CollectiveMismatch,
+    ComprehensionError,
+    ConcurrentCallError,
+    LaunchError,
+    MpicompError,
+    OptionError,
+    RemoteError,
+    ScheduleError,
+    TransportError,
+)
+from mpicomp.options import options
+from mpicomp.parts import Part, gather, scatter
+from mpicomp.plan.decomposition import Block, BlockCyclic, Cyclic
+from mpicomp.plan.product import product
+from mpicomp.record.recording import Record, record
+from mpicomp.record.simulate import simulate
+from mpicomp.verbs import (
+    pall,
+    pany,
+    parray,
+    pdict,
+    plist,
+    pmap,
+    pmax,
+    pmin,
+    preduce,
+    pset,
+    psum,
+)
+from mpicomp.wire import guard as _guard
+from mpicomp.wire import world as _door
+from mpicomp.wire.world import World, world
+
+if _door.launched():
+    _guard.watch()
+
+__all__ = [
+    "BatchError",
+    "Block",
+    "BlockCyclic",
+    "CollectiveMismatch",
+    "ComprehensionError",
+    "ConcurrentCallError",
+    "Cyclic",
+    "LaunchError",
+    "MpicompError",
+    "OptionError",
+    "Part",
+    "Record",
+    "RemoteError",
+    "ScheduleError",
+    "TransportError",
+    "World",
+    "__version__",
+    "gather",
+    "options",
+    "pall",
+    "pany",
+    "parray",
+    "pdict",
+    "plist",
+    "pmap",
+    "pmax",
+    "pmin",
+    "preduce",
+    "product",
+    "pset",
+    "psum",
+    "record",
+    "scatter",
+    "simulate",
+    "world",
+]

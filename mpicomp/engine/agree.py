@@ -1,0 +1,159 @@
+"""The exchanges in which the ranks agree, and the errors that come of them.
+
+Rules of this file: what is raised is decided from headers that are the same on all ranks.
+"""
+
+from __future__ import annotations
+
+from sys import maxsize
+from typing import NoReturn
+
+from mpicomp.engine.call import BEGIN, CLOSE, Call, Header, disagree, unpack
+from mpicomp.errors import OptionError
+from mpicomp.plan.failure import Failure
+from mpicomp.wire import transport
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mpicomp.engine.compute import Caught
+    from mpicomp.wire.world import World
+
+
+class Agreement:
+    """That every rank makes the same call, with good arguments.
+
+    Collective: every rank of the world makes one, and settles it before the call's next
+    exchange.  A call that has nothing to send and nothing to claim may go on before it is
+    settled: its ranks then find out while they compute.
+
+    Attributes
+    ----------
+    root : int
+        The rank whose copy of the source counts.
+    """
+
+    def __init__(self, world: World, verb: str, build: Callable[[], Call]) -> None:
+        self._world = world
+        self._verb = verb
+        self._problem: BaseException | None = None
+        self._call: Call | None = None
+        self._open = True
+        try:
+            call = build()
+            check_root(call.options.root, world)
+            self._header = call.begin()
+            self._call = call
+        except BaseException as exc:
+            self._problem = exc
+            self._header = Header(BEGIN, failed=1).pack()
+        world.offer(self._header)
+        if self._call is None or not self._call.can_go_on:
+            self.settle()
+
+    @property
+    def call(self) -> Call:
+        assert self._call is not None, "a call that could not be built has been told of"
+        return self._call
+
+    @property
+    def sent(self) -> bool:
+        """Whether the root sends the source (every rank answers alike, or there is no call)."""
+        return not self.call.comprehension.source.known
+
+    @property
+    def root(self) -> int:
+        return self.call.options.root or 0
+
+    def glance(self) -> None:
+        """Settle it if that takes no waiting."""
+        if self._open and self._world.complete():
+            self.settle()
+
+    def settle(self) -> None:
+        """Wait for the others.
+
+        Raises
+        ------
+        CollectiveMismatch, or what *build* raised on the first rank where it did
+            On every rank.
+        """
+        if not self._open:
+            return
+        self._open = False
+        told = self._world.headers()
+        if self._problem is None and told == self._header * self._world.size:
+            return
+        headers = unpack(told)
+        failed = [rank for rank, header in enumerate(headers) if header.failed]
+        if failed and all(header.phase == BEGIN for header in headers):
+            raise_from(self._world, failed[0], _failure(self._problem))
+        mine = self._call.describe() if self._call else f"{self._verb} with bad arguments"
+        disagree(self._world, headers, mine)
+
+
+def check_root(root: int | None, world: World) -> None:
+    """Raise `OptionError` for a root that is no rank of *world*."""
+    if root is not None and root >= world.size:
+        raise OptionError(
+            f"root={root} is outside the communicator, whose ranks are 0 to {world.size - 1}; "
+            "write root=0, or root=None for every rank"
+        )
+
+
+def raise_from(world: World, rank: int, mine: Failure | None, others: int = 0) -> NoReturn:
+    """Raise, on every rank, the failure of *rank*.
+
+    Collective: every rank of the world calls.
+    """
+    failure: Failure = transport.broadcast_object(world, mine, rank)
+    exc = failure.exception(others)
+    exc.__mpicomp_world__ = world  # type: ignore[attr-defined]  # for the guard
+    raise exc
+
+
+def blamed(headers: list[Header]) -> int | None:
+    """The rank of the lowest item that failed, unless an item before it decided the call."""
+    failed = [(header.failed, rank) for rank, header in enumerate(headers) if header.failed]
+    if not failed:
+        return None
+    item, rank = min(failed)
+    return None if any(0 < header.f < item for header in headers) else rank
+
+
+def raise_first(world: World, headers: list[Header], caught: Caught | None) -> NoReturn:
+    """Raise, on every rank, the failure of the rank that is `blamed`.
+
+    Collective: every rank of the world calls, with the headers of one exchange.
+    """
+    rank = blamed(headers)
+    assert rank is not None, "somebody is to blame"
+    mine = None
+    if rank == world.rank:
+        assert caught is not None, "this rank said it failed"
+        assert caught.exception is not None, "it did not say it decided"
+        mine = Failure(caught.exception, caught.item, caught.notes)
+    raise_from(world, rank, mine, sum(1 for header in headers if header.failed) - 1)
+
+
+def _failure(problem: BaseException | None) -> Failure | None:
+    return None if problem is None else Failure(problem, 0, ())
+
+
+def place(caught: Caught | None, failed: bool) -> int:
+    """1 + the index of what was caught, if it is a failure (or, *failed* False, a decision)."""
+    if caught is None or (caught.exception is not None) is not failed:
+        return 0
+    return min(caught.item, maxsize - 1) + 1
+
+
+def close(world: World, problem: BaseException | None) -> None:
+    """Raise, on every rank, what went wrong when the root (or any rank) built the result.
+
+    Collective: every rank of the world calls.
+    """
+    headers = unpack(world.exchange(Header(CLOSE, failed=problem is not None).pack()))
+    failed = [rank for rank, header in enumerate(headers) if header.failed]
+    if failed:
+        raise_from(world, failed[0], _failure(problem))

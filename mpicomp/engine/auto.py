@@ -1,0 +1,72 @@
+"""``schedule="auto"``: whether sharing pays, from what items are measured to cost.
+
+Rules of this file: no message; nobody waits for the decision.  Every rank claims spans from the
+first moment; the root, once it knows what an item costs, either goes on like the others, or, where
+computing an item costs less than getting its values from another rank, claims ever larger spans.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+from mpicomp.engine.collect import Listed
+from mpicomp.wire.forms import decode, encode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mpicomp.engine.call import Call
+
+_SAMPLE = 64
+_SPEED = 3e9  # bytes a second at which large results arrive
+
+
+class Chooser:
+    """The root's choice.
+
+    Parameters
+    ----------
+    call : Call
+    decides : bool
+        Whether this rank is the one that may take all.
+
+    Attributes
+    ----------
+    shipping : float or None
+        Seconds to get an item's values from another rank, once measured.
+    alone : bool
+        Whether the root last chose to go on alone.
+    """
+
+    def __init__(self, call: Call, decides: bool) -> None:
+        self._call = call
+        self._decides = decides
+        self.shipping: float | None = None
+        self.alone = False
+
+    def whole(self, cost: float, left: int) -> bool:
+        """Whether to go on alone: an item costs *cost* seconds, and more to get from others."""
+        if not self._decides or not left:
+            return False
+        self.alone = cost < self._shipping()
+        return self.alone
+
+    def _shipping(self) -> float:
+        """Seconds to send and receive what an item gives."""
+        collector = self._call.collector
+        if not isinstance(collector, Listed) or collector.thin is not None:
+            return 0.0
+        if self.shipping is None and collector.values:
+            sample: list[Any] = collector.values[-_SAMPLE:]
+            self.shipping = _seconds(sample) / len(sample)
+        return self.shipping or 0.0
+
+
+def _seconds(sample: list[Any]) -> float:
+    try:
+        began = perf_counter()
+        payload = encode(sample)
+        decode(payload.form, payload.blobs)
+        return perf_counter() - began + payload.nbytes / _SPEED
+    except Exception:  # told when it is sent for good
+        return 0.0

@@ -1,0 +1,79 @@
+"""Who takes what when nobody decides it beforehand: runs claimed one after the other.
+
+Rules of this file: a run is claimed when the one before it is done; each group of ranks has a
+queue of its own (`mpicomp.wire.counter`), and a rank whose group has run out goes on with the
+others' queues.  So no rank is idle while there is work, and none ever waits for a master.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from time import perf_counter
+
+from mpicomp.plan.spans import SpanSizer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mpicomp.plan.chunks import PlanLike
+    from mpicomp.wire.counter import Counter
+
+
+def table_runs(counter: Counter, plan: PlanLike) -> Iterator[range]:
+    """Chunks of *plan*: group g of m has those whose number is g modulo m."""
+    groups = len(counter.heads)
+    totals = [(plan.nchunks - group + groups - 1) // groups for group in range(groups)]
+    for group, first, _ in _claims(counter, totals, lambda _: 1):
+        yield range(*plan.span(group + first * groups))
+
+
+def _claims(
+    counter: Counter, totals: list[int], amount: Callable[[int], int]
+) -> Iterator[tuple[int, int, int]]:
+    """``(group, first, stop)`` of each claim, own group first.
+
+    Parameters
+    ----------
+    counter : Counter
+    totals : list of int
+        Length of each group's queue.
+    amount : callable
+        Numbers left in a queue (at the last claim) -> how many to claim.
+    """
+    for step in range(len(totals)):
+        group = (counter.group + step) % len(totals)
+        total, first = totals[group], 0
+        while total:
+            want = amount(total - first)
+            first = counter.claim(want) if not step else counter.ask(group, want)
+            if first >= total:
+                break
+            yield group, first, min(first + want, total)
+
+
+def span_runs(
+    counter: Counter, n: int, ranks: int, whole: Callable[[float, int], bool]
+) -> Iterator[range]:
+    """Spans of ``range(n)``, sized by what this rank has measured (`mpicomp.plan.spans`).
+
+    Parameters
+    ----------
+    counter : Counter
+    n, ranks : int
+    whole : callable
+        (seconds per item, items left) -> whether this rank is to go on alone.
+    """
+    groups = len(counter.heads)
+    ends = accumulate(counter.sizes, initial=0)
+    bounds = [n * end // ranks for end in ends]
+    totals = [bounds[group + 1] - bounds[group] for group in range(groups)]
+    sizer = SpanSizer(ranks)
+
+    def amount(left: int) -> int:
+        return sizer.size(left, alone=whole(sizer.cost, left))
+
+    for group, first, stop in _claims(counter, totals, amount):
+        began = perf_counter()
+        yield range(bounds[group] + first, bounds[group] + stop)
+        sizer.learn(stop - first, perf_counter() - began)

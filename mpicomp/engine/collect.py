@@ -1,0 +1,315 @@
+"""What becomes of the values: one small class for each kind of result.
+
+Rules of this file: no message is sent here.  A collector lives for one call on one rank:
+``take`` for each piece of the source, ``export`` what has to travel, ``finish`` on the root.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial, reduce
+from itertools import chain, islice
+from operator import add
+from typing import Any, NamedTuple
+
+from mpicomp.plan.exact import exact_types, expansion, kinds_of, total
+from mpicomp.plan.fold import LEAF, Fold, leaves, merged
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from mpicomp.wire.world import World
+
+
+class Decided(Exception):  # no error: the item at work decides the call
+    """Raised by ``take`` when no later item can change the result."""
+
+
+class Row(NamedTuple):
+    """*given* values came from the items ``start, start + step, …`` up to *stop*."""
+
+    start: int
+    step: int
+    given: int
+    stop: int
+
+
+def grown(rows: list[Row], piece: range, count: int) -> None:
+    """Note that *piece* gave *count* values, in the last row where it goes on from there."""
+    last = rows[-1] if rows else None
+    if last and (last.stop, last.step) == (piece.start, piece.step):
+        rows[-1] = Row(last.start, last.step, last.given + count, piece.stop)
+    elif count:
+        rows.append(Row(piece.start, piece.step, count, piece.stop))
+
+
+class Collector:
+    """The base: what every collector answers.
+
+    Attributes
+    ----------
+    by_leaf : bool
+        Pieces have to lie within one leaf of `mpicomp.plan.fold`.
+    contiguous : bool
+        Pieces have to be of step 1, also where each item gives one value.
+    keeps_errors : bool
+        An exception can stand in an item's place.
+    sets_up : bool
+        ``prepare`` exchanges messages.
+    """
+
+    by_leaf = False
+    contiguous = False
+    keeps_errors = False
+    sets_up = False
+
+    def prepare(self, world: World, n: int, one_to_one: bool, root: int | None) -> None:
+        """Make ready for *n* items.  Collective: every rank of the world calls."""
+
+    def take(self, piece: range, values: Iterator[Any]) -> None:
+        """Take in what the items of *piece* give."""
+        raise TypeError
+
+    def export(self) -> Any:
+        """What the root needs of this rank."""
+        raise TypeError
+
+    def finish(self, exports: list[Any], n: int) -> Any:
+        """The result, from every rank's export in rank order; *n* items in all."""
+        raise TypeError
+
+
+class Listed(Collector):
+    """Values in the serial order; ``build`` makes the result of them.
+
+    Parameters
+    ----------
+    build : callable
+        List of all values -> result.
+    thin : callable, optional
+        Values of a piece -> those that can still matter; it does the work on the ranks.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[list[Any]], Any] | None = None,
+        thin: Callable[[Iterator[Any]], Iterable[Any]] | None = None,
+        keeps_errors: bool = False,
+    ) -> None:
+        self.build = build
+        self.thin = thin
+        self.contiguous = thin is not None
+        self.keeps_errors = keeps_errors
+        self.values: list[Any] = []
+        self.rows: list[Row] = []
+        self.has_exceptions = False
+
+    def take(self, piece: range, values: Iterator[Any]) -> None:
+        before = len(self.values)
+        try:
+            self.values.extend(values if self.thin is None else self.thin(values))
+        finally:  # what came before an error stays
+            grown(self.rows, piece, len(self.values) - before)
+
+    def put(self, items: range, exception: BaseException) -> None:
+        """An exception in the place of each of *items*."""
+        self.has_exceptions = True
+        self.values += [exception] * len(items)
+        grown(self.rows, items, len(items))
+
+    def export(self) -> Any:
+        return self.values
+
+    def finish(self, exports: list[Any], n: int) -> Any:
+        values = in_order(exports)
+        return values if self.build is None else self.build(values)
+
+
+def in_order(exports: list[tuple[list[Any], list[Row] | None]]) -> list[Any]:
+    """Everyone's values as one list in the serial order.
+
+    Parameters
+    ----------
+    exports : list of (values, rows)
+        Rows are None throughout when the order of the ranks is that of the items.
+    """
+    if len(exports) == 1:
+        return exports[0][0]
+    if all(rows is None for _, rows in exports):
+        return list(chain.from_iterable(values for values, _ in exports))
+    if any(row.step != 1 for _, rows in exports for row in rows or ()):
+        return _interleaved(exports)
+    parts = []
+    for values, rows in exports:
+        at = 0
+        for row in rows or ():
+            parts.append((row.start, values[at : at + row.given]))
+            at += row.given
+    parts.sort(key=_start)  # stable: an exception stays behind the values of its own item
+    return list(chain.from_iterable(part for _, part in parts))
+
+
+def _start(part: tuple[int, list[Any]]) -> int:
+    return part[0]
+
+
+def _interleaved(exports: list[tuple[list[Any], list[Row] | None]]) -> list[Any]:
+    """Rows of any step, each item having given exactly one value."""
+    whole: list[Any] = [None] * sum(len(values) for values, _ in exports)
+    for values, rows in exports:
+        at = 0
+        for row in rows or ():
+            stop = row.start + row.step * row.given
+            whole[row.start : stop : row.step] = values[at : at + row.given]
+            at += row.given
+    return whole
+
+
+def lowest(key: Callable[[Any], Any] | None, pick: Callable[..., Any]) -> Callable[..., list[Any]]:
+    """For `min` and `max`: the one value of a piece that can still be the result.
+
+    A NaN compares false with everything: it is the result where it comes first of all, and
+    passed over elsewhere.  So a NaN that leads its piece is kept beside the best of the others.
+    """
+
+    def thin(values: Iterator[Any]) -> list[Any]:
+        found = list(values)
+        keys = found if key is None else list(map(key, found))
+        places: Sequence[int] = range(len(found))
+        head: list[Any] = []
+        if any(map(_unordered, keys)):
+            head = found[:1] if _unordered(keys[0]) else []
+            places = [place for place in places if not _unordered(keys[place])]
+        if not places:
+            return head
+        return [*head, found[pick(places, key=keys.__getitem__)]]
+
+    return thin
+
+
+def _unordered(key: Any) -> bool:
+    """Whether *key* is a NaN, or numpy's like of it for single floats and dates."""
+    if isinstance(key, float):
+        return key != key
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(key, numpy.generic) and bool(key != key)
+
+
+class Folded(Collector):
+    """``functools.reduce`` along the tree of `mpicomp.plan.fold`."""
+
+    by_leaf = True
+    contiguous = True
+
+    def __init__(self, op: Callable[[Any, Any], Any], *initial: Any) -> None:
+        self.op = op
+        self.initial = initial
+        self.fold = Fold(op)
+
+    def take(self, piece: range, values: Iterator[Any]) -> None:
+        if piece.start % LEAF == 0:
+            # reduced as they come, so that an error of op meets the item at work
+            found = [reduce(self.op, values, first) for first in islice(values, 1)]
+        else:
+            found = list(values)
+        self.fold.add(piece.start, piece.stop, found)
+
+    def export(self) -> Any:
+        return self.fold.nodes
+
+    def finish(self, exports: list[Any], n: int) -> Any:
+        return merged(self.op, n, chain.from_iterable(exports)).result(*self.initial)
+
+
+class Summed(Collector):
+    """``sum``: exact for ints and floats, a fold for everything else that can be added."""
+
+    contiguous = True
+
+    def __init__(self, start: Any, one_to_one: bool) -> None:
+        self.start = start
+        self.by_leaf = not one_to_one  # else a piece's values can be told apart by item
+        self.terms: list[Any] = []
+        self.kinds: set[type] = set()
+        self.fold = Fold(add)
+
+    def take(self, piece: range, values: Iterator[Any]) -> None:
+        found = list(values)
+        kinds = kinds_of(found)
+        if kinds is not None:
+            self._add(found, kinds)
+            return
+        exact = exact_types()
+        numbers = [value for value in found if type(value) in exact]
+        self._add(numbers, set(map(type, numbers)))
+        for leaf in leaves(piece):
+            at = leaf.start - piece.start
+            part = found if self.by_leaf else found[at : at + len(leaf)]
+            others = [_countable(value) for value in part if type(value) not in exact]
+            self.fold.add(leaf.start, leaf.stop, others)
+
+    def _add(self, numbers: list[Any], kinds: set[type]) -> None:
+        if not numbers:
+            return
+        self.kinds |= kinds
+        self.terms += expansion(numbers, kinds)
+        if len(self.terms) > 1000:
+            self.terms = expansion(self.terms, set(map(type, self.terms)))
+
+    def export(self) -> Any:
+        return self.terms, self.kinds, self.fold.nodes
+
+    def finish(self, exports: list[Any], n: int) -> Any:
+        terms = [term for export in exports for term in export[0]]
+        kinds = set().union(*(export[1] for export in exports))
+        value = self.start
+        if terms and type(value) in exact_types():
+            value = total([*terms, value], kinds | {type(value)})
+        elif terms:
+            value = value + total(terms, kinds)
+        others = merged(add, n, chain.from_iterable(export[2] for export in exports))
+        return others.result(value)
+
+
+def _countable(value: Any) -> Any:
+    """Arrays of truth values as numbers: their own ``+`` is a logical or."""
+    return value + 0 if getattr(getattr(value, "dtype", None), "kind", "") == "b" else value
+
+
+class Searched(Collector):
+    """``any`` (or, with *sought* False, ``all``): over at the first item that decides."""
+
+    contiguous = True
+
+    def __init__(self, sought: bool) -> None:
+        self.sought = sought
+        self.found = False
+
+    def take(self, piece: range, values: Iterator[Any]) -> None:
+        if any(values) if self.sought else not all(values):
+            self.found = True
+            raise Decided
+
+    def export(self) -> Any:
+        return self.found
+
+    def finish(self, exports: list[Any], n: int) -> bool:
+        return any(exports) is self.sought
+
+
+def set_of(errors: str) -> Listed:
+    """``set``: of equal values the first is kept, as the serial set does."""
+    # thinned at the end only, where an item that fails must not take those before it along
+    return Listed(set, dict.fromkeys if errors == "raise" else None, keeps_errors=True)
+
+
+def dict_of() -> Listed:
+    """``dict``: of equal keys the last value is kept, in the place of the first key."""
+    return Listed(dict, lambda pairs: dict(pairs).items())
+
+
+def picked(pick: Callable[..., Any], key: Callable[[Any], Any] | None, default: Any) -> Listed:
+    """``min`` or ``max``."""
+    extra = {} if default is ... else {"default": default}
+    return Listed(partial(pick, key=key, **extra), lowest(key, pick))

@@ -1,0 +1,253 @@
+"""Running the comprehension's own code on the runs of one share.
+
+Rules of this file: no collective call; between two pieces, and only there, a rank listens
+whether it may stop.  Pieces grow from one item until they take about `PACE` seconds, so that
+listening costs nothing that can be measured and a slow item is not followed by a slow thousand.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from itertools import islice
+from operator import length_hint
+from sys import maxsize
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from mpicomp.engine.collect import Decided, Listed, Searched
+from mpicomp.errors import RemoteTraceback
+from mpicomp.plan.failure import notes_for, tell, traceback_text
+from mpicomp.plan.fold import LEAF, leaves
+from mpicomp.plan.source import Branch, Data, Held, Map, Source, Stream, Zip, length
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from mpicomp.engine.call import Call
+    from mpicomp.wire.cutoff import Cutoff
+    from mpicomp.wire.world import World
+
+PACE = 0.005
+_GROWTH = 64
+_AT_ONCE = 4096  # items that nobody waits for: one piece
+
+
+class Caught(NamedTuple):
+    """An item that ended this rank's work: with an exception, or by deciding the call."""
+
+    item: int
+    exception: BaseException | None
+    notes: tuple[str, ...] = ()
+
+
+def compute(
+    world: World,
+    call: Call,
+    source: Source,
+    runs: Iterable[range],
+    cutoff: Cutoff | None = None,
+    glance: Callable[[], None] | None = None,
+) -> Caught | None:
+    """Compute *runs* of *source* into the call's collector.
+
+    Returns
+    -------
+    Caught or None
+        What ended it early; None when all was computed, or need not be.
+    """
+    listened = perf_counter()
+    limit = maxsize
+    for run in runs:
+        for piece in pieces(call, run, listening=cutoff is not None):
+            if cutoff is not None and perf_counter() - listened > PACE / 5:
+                if glance is not None:
+                    glance()
+                limit = cutoff.poll()
+                listened = perf_counter()
+            if piece.start >= limit:
+                return None
+            began = perf_counter()
+            caught = _step(world, call, source, piece)
+            if call.events is not None:
+                call.events.append((piece.start, piece.stop, piece.step, began, perf_counter()))
+            if caught is not None:
+                if cutoff is not None:
+                    cutoff.announce(caught.item)
+                return caught
+    return None
+
+
+def pieces(call: Call, run: range, listening: bool) -> Iterable[range]:
+    """*run* in the pieces that the call's collector can take."""
+    if call.comprehension.whole_runs:
+        return (run,)
+    if call.collector.by_leaf:
+        return leaves(run)
+    return _paced(run) if listening or length(run) > _AT_ONCE else (run,)
+
+
+def _paced(run: range) -> Iterator[range]:
+    at, size, n = 0, 1, length(run)
+    while at < n:
+        began = perf_counter()
+        yield run[at : at + size]
+        took = perf_counter() - began
+        at += size
+        if took < PACE / _GROWTH:
+            size *= _GROWTH
+        elif took < PACE / 2:
+            size *= 2
+        elif took > PACE * 2:
+            size = max(1, size // 2)
+
+
+def _step(world: World, call: Call, source: Source, piece: range) -> Caught | None:
+    """Take one piece; with ``errors="return"`` go on behind each item that fails."""
+    collector, make = call.collector, call.comprehension.make
+    while piece:
+        probe: object = None
+        try:
+            items, probe = source.cut(piece).open()
+            collector.take(piece, make(items))
+            return None
+        except Decided:
+            return Caught(piece[_place(piece, probe)], None)
+        except BaseException as exc:
+            place = _place(piece, probe)
+            index = piece[place]
+            notes = _notes(world, call, index, source)
+            if call.options.errors == "raise" or not isinstance(exc, Exception):
+                return Caught(index, exc, notes)
+            assert isinstance(collector, Listed), "options were checked"
+            lost = piece if call.comprehension.whole_runs else piece[place : place + 1]
+            collector.put(lost, settled(exc, notes))
+            piece = piece[place + len(lost) :]
+    return None
+
+
+def settled(exc: Exception, notes: tuple[str, ...]) -> Exception:
+    """An exception as a value: its traceback as text, so that no frame is kept alive."""
+    exc.__cause__ = RemoteTraceback(traceback_text(exc))
+    tell(exc, notes)
+    return exc.with_traceback(None)
+
+
+def _place(piece: range, probe: object) -> int:
+    """Which item of *piece* is at work, from what its iterator has left."""
+    if probe is None:
+        return 0
+    return max(0, length(piece) - length_hint(probe) - 1)
+
+
+def _notes(world: World, call: Call, index: int | None, source: Source) -> tuple[str, ...]:
+    import linecache
+
+    code = call.comprehension.code
+    line = linecache.getline(code.co_filename, code.co_firstlineno).strip() if code else ""
+    value = _peek(source, index) if index is not None else None
+    return notes_for(index, value, world.rank, world.host, call.comprehension.where, line)
+
+
+def _peek(source: Source, index: int) -> object:
+    try:
+        return next(_bare(source).cut(range(index, index + 1)).open()[0])
+    except BaseException as exc:  # what is being told matters more
+        return exc
+
+
+def _bare(source: Source) -> Source:
+    """*source* without its functions: they may be what failed."""
+    if not isinstance(source, Branch):
+        return source
+    children = [_bare(child) for child in source.children]
+    if isinstance(source, Map):
+        return Zip(children) if len(children) > 1 else children[0]
+    return source.over(children)
+
+
+class Feed:
+    """A stream's items, counted; what the stream itself raises is told from what an item does."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.iterator = stream.iterator
+        self.taken = 0
+        self.failure: BaseException | None = None
+        self.ended = False
+
+    def items(self) -> Iterator[Any]:
+        try:
+            for item in self.iterator:
+                self.taken += 1
+                yield item
+        except GeneratorExit:
+            raise
+        except BaseException as exc:
+            self.failure = exc
+            raise
+
+    def window(self, size: int) -> list[Any]:
+        """The next *size* items, or fewer when the stream ends or fails."""
+        found: list[Any] = []
+        if self.ended:  # it might go on; the serial comprehension would not
+            return found
+        with suppress(BaseException):  # kept, and told once what came before it is done
+            found.extend(islice(self.items(), size))
+        self.ended = len(found) < size
+        return found
+
+
+def drain(world: World, call: Call, stream: Stream) -> tuple[Caught | None, int]:
+    """Run the comprehension over a whole stream, here and now, consuming it item by item.
+
+    Returns
+    -------
+    caught : Caught or None
+        What ended it early.
+    n : int
+        Items taken.
+    """
+    feed = Feed(stream)
+    by_leaf = not isinstance(call.collector, (Listed, Searched))
+    return (_drain_by_leaf if by_leaf else _drain)(world, call, feed), feed.taken
+
+
+def _drain(world: World, call: Call, feed: Feed) -> Caught | None:
+    while True:
+        try:
+            here = range(feed.taken, feed.taken)
+            call.collector.take(here, call.comprehension.make(feed.items()))
+            return None
+        except Decided:
+            return Caught(feed.taken - 1, None)
+        except BaseException as exc:
+            index = None if feed.failure else feed.taken - 1
+            notes = _notes(world, call, index, Data([]))
+            if feed.failure or call.options.errors == "raise" or not isinstance(exc, Exception):
+                return Caught(feed.taken - 1, exc, notes)
+            assert isinstance(call.collector, Listed), "options were checked"
+            call.collector.put(range(feed.taken - 1, feed.taken), settled(exc, notes))
+
+
+def _drain_by_leaf(world: World, call: Call, feed: Feed) -> Caught | None:
+    """The same for a fold, whose tree has to know the items' positions."""
+    at = 0
+    while window := feed.window(LEAF):
+        piece = range(at, at + len(window))
+        caught = compute(world, call, Held(window, piece.stop, piece.index), [piece])
+        if caught is not None:
+            return caught
+        at = piece.stop
+    return source_failure(world, call, feed)
+
+
+def source_note(world: World) -> str:
+    """For an error that the source raised, and no item."""
+    return f"  in the source itself on rank {world.rank}, {world.host}"
+
+
+def source_failure(world: World, call: Call, feed: Feed) -> Caught | None:
+    """What the stream itself raised, behind its last item."""
+    if feed.failure is None:
+        return None
+    return Caught(feed.taken, feed.failure, _notes(world, call, None, Data([])))

@@ -1,0 +1,124 @@
+"""Computing what a master hands out: streams, adaptive schedules, ``dispatch="master"``.
+
+Rules of this file: the root is the master; the items of a stream travel with the grants, those
+of any other source are on every rank before it begins.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mpicomp.engine.compute import Caught, Feed, compute, source_failure
+from mpicomp.engine.master import Current, Master, Worker
+from mpicomp.options import OwnPlan
+from mpicomp.plan.dispatcher import Dispatcher
+from mpicomp.plan.schedule import parse
+from mpicomp.plan.source import Stream
+from mpicomp.wire.transport import NothingSent
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mpicomp.engine.call import Call
+    from mpicomp.plan.chunks import PlanLike
+    from mpicomp.plan.cutting import Grant
+    from mpicomp.plan.schedule import Schedule
+    from mpicomp.plan.source import Source
+    from mpicomp.wire.cutoff import Cutoff
+    from mpicomp.wire.world import World
+
+
+class Shelf:
+    """Items of a stream that have been read and not yet handed out."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.feed = Feed(stream)
+        self._base = 0
+        self._items: list[Any] = []
+
+    def read(self, count: int) -> int:
+        """Read *count* more; how many there were."""
+        found = self.feed.window(count)
+        self._items += found
+        return len(found)
+
+    def take(self, grant: Grant) -> list[Any]:
+        """The items of *grant*; chunks are cut in order, so they are the first."""
+        skipped, count = grant.start - self._base, grant.stop - grant.start
+        taken = self._items[skipped : skipped + count]
+        del self._items[: skipped + count]
+        self._base = grant.stop
+        return taken
+
+
+def handed_out(schedule: Schedule | OwnPlan) -> Schedule | PlanLike:
+    """The schedule by which a master cuts chunks where it is left to us: tapering ones."""
+    if isinstance(schedule, OwnPlan):
+        return schedule.plan
+    return parse("factoring") if schedule.kind == "auto" else schedule
+
+
+def work(
+    world: World,
+    call: Call,
+    master: int,
+    source: Source | None,
+    problem: BaseException | None,
+    cutoff: Cutoff,
+) -> Caught | None:
+    """Compute what the master gives this rank.
+
+    Every rank but the master calls; without a *source* the items come with the grants; *problem*
+    is what kept this rank from getting its source.
+    """
+    current = Current()
+    worker = Worker(world, master, current if source is None else None)
+    if problem is None:
+        caught = compute(world, call, source or current, worker.runs(), cutoff) or worker.problem
+    else:
+        worker.greet()
+        caught = Caught(0, problem, (f"  before the first item of rank {world.rank}",))
+    worker.finish(caught)
+    return None if isinstance(problem, NothingSent) else caught
+
+
+def lead(
+    world: World,
+    call: Call,
+    source: Source,
+    n: int | None,
+    problem: BaseException | None,
+    cutoff: Cutoff,
+) -> tuple[Caught | None, int]:
+    """Hand out all of the source, and compute along.
+
+    The master calls, with the parameters of `work`.
+
+    Returns
+    -------
+    caught : Caught or None
+        What ended its own work, or the reading of the stream.
+    n : int
+        Items in all.
+    """
+    shelf = Shelf(source) if isinstance(source, Stream) else None
+    current = Current()
+    dispatcher = Dispatcher(handed_out(call.options.schedule), n, world.size)
+    flow = (shelf.read, shelf.take) if shelf is not None else ()
+    master = Master(world, dispatcher, cutoff, *flow)
+
+    def hold(grant: Grant) -> None:
+        if shelf is not None:
+            current.hold(grant.start, shelf.take(grant))
+
+    if problem is None:
+        items = source if shelf is None else current
+        caught = compute(world, call, items, master.runs(hold), cutoff, master.glance)
+    else:
+        caught = Caught(0, problem, ("  while its items were sent to the ranks",))
+    master.finish(caught)
+    unsent = master.unsent
+    if unsent is not None and (caught is None or unsent.item < caught.item):
+        caught = unsent
+    if shelf is None:
+        return caught, n or 0
+    return caught or source_failure(world, call, shelf.feed), shelf.feed.taken

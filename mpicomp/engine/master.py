@@ -1,0 +1,316 @@
+"""The master-worker mode: one rank reads the source and hands out chunks.
+
+Rules of this file: what is handed out next is the `Dispatcher`'s decision; here are the messages.
+Every rank sends and receives the same number of farewells, whatever happened, so that nothing is
+left in the network for the next call.
+
+    worker -> master    HELLO, then DONE or FAILED for each chunk, then BYE
+    master -> worker    a grant [+ its items], …, then END
+
+The master computes too.  It listens between its own pieces; while one of its items takes long, a
+thread listens for it and hands out what has been read (it never reads the source itself, which
+may belong to its thread).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from array import array
+from typing import Any
+
+from mpicomp.engine.compute import Caught
+from mpicomp.plan.source import Data, Source
+from mpicomp.wire.forms import Payload, decode, encode
+from mpicomp.wire.transport import pieces, receive
+from mpicomp.wire.world import mpi, wait
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mpi4py import MPI
+
+    from mpicomp.plan.cutting import Grant
+    from mpicomp.plan.dispatcher import Dispatcher
+    from mpicomp.wire.cutoff import Cutoff
+    from mpicomp.wire.world import World
+
+HELLO, DONE, FAILED, BYE = range(4)
+_UP, _DOWN, _LOAD = 6, 7, 8
+_END = -1
+_LISTEN = 0.003  # seconds between two looks of the master's thread
+_NAP = 0.0002
+AHEAD = 0.005
+_MOST = 4096  # items a rank in the window of a stream
+
+
+class Current(Source):
+    """The items of the chunk at work."""
+
+    __slots__ = ("chunk", "start")
+
+    def __init__(self) -> None:
+        self.n = None
+        self.chunk: Any = ()
+        self.start = 0
+
+    def hold(self, start: int, chunk: Any) -> None:
+        """From now on it is this chunk, which begins at item *start*."""
+        self.start, self.chunk = start, chunk
+
+    def cut(self, part: range) -> Data:
+        return Data(self.chunk[part.start - self.start : part.stop - self.start])
+
+
+class Worker:
+    """A rank that is handed its runs.
+
+    Parameters
+    ----------
+    world : World
+    master : int
+    items : Current or None
+        Where to put the items that come with a grant; None when the rank has its own.
+
+    Attributes
+    ----------
+    problem : Caught or None
+        Items that came with a grant and could not be unpickled.
+    """
+
+    def __init__(self, world: World, master: int, items: Current | None) -> None:
+        assert world.comm is not None, "a serial world has no master"
+        self._comm = world.comm
+        self._world = world
+        self._master = master
+        self._items = items
+        self.problem: Caught | None = None
+        self._number = _END
+        self._grant = array("q", bytes(40))
+        self._ended = False
+
+    def runs(self) -> Iterator[range]:
+        """The runs, one after the other, until the master says END."""
+        self.greet()
+        asked = time.perf_counter()
+        while self._next():
+            number, start, stop = self._grant[:3]
+            self._number = number
+            if self.problem is not None:
+                return
+            began = time.perf_counter()
+            yield range(start, stop)
+            done = time.perf_counter()
+            self._number = _END
+            self._tell(DONE, number, stop - start, done - began, began - asked)
+            asked = done
+
+    def greet(self) -> None:
+        """Tell the master that this rank is there."""
+        self._tell(HELLO)
+
+    def finish(self, caught: Caught | None) -> None:
+        """Say farewell: once the master has said it too."""
+        if caught is not None:
+            self._tell(FAILED, self._number, caught.item)
+        while not self._ended:
+            self._next()
+        self._tell(BYE)
+
+    def _next(self) -> bool:
+        """Take in the next grant; False at the END."""
+        kind = mpi().INT64_T
+        wait(self._comm.Irecv([self._grant, kind], self._master, _DOWN))
+        number, start, _, form, count = self._grant
+        self._ended = number == _END
+        if count:
+            sizes = memoryview(receive(self._world, [8 * count], self._master, _LOAD)[0]).cast("q")
+            blobs = receive(self._world, sizes, self._master, _LOAD)
+            self._take_in(start, form, blobs)
+        return not self._ended
+
+    def _take_in(self, start: int, form: int, blobs: list[Any]) -> None:
+        assert self._items is not None, "items come with the grants of a stream alone"
+        try:
+            self._items.hold(start, decode(form, blobs))
+        except BaseException as exc:
+            note = f"  while items {start} and on were received by rank {self._world.rank}"
+            self.problem = self.problem or Caught(start, exc, (note,))
+
+    def _tell(
+        self, kind: int, number: int = 0, item: int = 0, seconds: float = 0.0, waited: float = 0.0
+    ) -> None:
+        said = array("q", [kind, number, item, int(seconds * 1e9), int(waited * 1e9)])
+        wait(self._comm.Isend([said, mpi().INT64_T], self._master, _UP))
+
+
+class Master:
+    """The rank that hands out, and computes what is left to it.
+
+    Parameters
+    ----------
+    world : World
+    dispatcher : Dispatcher
+    cutoff : Cutoff
+    read : callable, optional
+        Of a stream: how many items are wanted -> how many more have been read; fewer: it has ended.
+    load : callable, optional
+        A grant -> its items, to be sent with it; none when every rank has them.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        dispatcher: Dispatcher,
+        cutoff: Cutoff,
+        read: Callable[[int], int] | None = None,
+        load: Callable[[Grant], Any] | None = None,
+    ) -> None:
+        assert world.comm is not None, "a serial world has no master"
+        self._comm = world.comm
+        self._world = world
+        self.dispatcher = dispatcher
+        self._cutoff = cutoff
+        self._read = read
+        self._load = load
+        self._lock = threading.RLock()
+        self._sends: list[tuple[MPI.Request, Any]] = []
+        self._here: set[int] = set()
+        self._gone = 0
+        self._said = array("q", bytes(40))
+        self._over = threading.Event()
+        self._mine: Grant | None = None
+        self.unsent: Caught | None = None
+
+    def runs(self, hold: Callable[[Grant], None]) -> Iterator[range]:
+        """The master's own runs, between which it hands out the others'."""
+        threading.Thread(target=self._listen, name="mpicomp-master", daemon=True).start()
+        rank = self._world.rank
+        while not self.dispatcher.finished:
+            self._cutoff.poll()
+            with self._lock:
+                busy = self._serve() or self._fill()
+                grant = None if busy else self.dispatcher.ready(rank)
+            if grant is None:
+                if not busy:
+                    time.sleep(_NAP)
+                continue
+            self._mine = grant
+            hold(grant)
+            began = time.perf_counter()
+            yield grant.items
+            with self._lock:
+                self._done(rank, grant.number, len(grant.items), time.perf_counter() - began)
+
+    def glance(self) -> None:
+        """Hand out what is asked for, between two pieces of the master's own."""
+        with self._lock:
+            self._serve()
+
+    def finish(self, caught: Caught | None) -> None:
+        """Serve until all is done that has to be; then say END, and hear everybody's farewell."""
+        with self._lock:
+            if caught is not None and self._mine is None:
+                self.dispatcher.limit = 0
+            elif caught is not None and self._mine is not None:
+                self.dispatcher.failed(self._world.rank, self._mine.number, caught.item)
+        others = self._world.size - 1
+        while not self.dispatcher.finished:
+            self._idle()
+        self._over.set()
+        while len(self._here) < others:
+            self._idle()
+        with self._lock:
+            for rank in self._here:
+                self._send(rank, array("q", [_END, 0, 0, 0, 0]), [])
+        while self._gone < others:
+            self._idle()
+        for request, _ in self._sends:
+            wait(request)
+
+    def _idle(self) -> None:
+        self._cutoff.poll()
+        with self._lock:
+            busy = self._serve() or self._fill()
+        if not busy:
+            time.sleep(_NAP)
+
+    def _listen(self) -> None:
+        while not self._over.wait(_LISTEN):
+            with self._lock:
+                if not self._over.is_set():
+                    self._serve()
+
+    def _fill(self) -> bool:
+        """Read on in the source, as far as the window lets; one item when somebody waits."""
+        wanted = self.dispatcher.wanted()
+        if not wanted or self._read is None:
+            return False
+        count = 1 if self.dispatcher.hungry else min(wanted, 64)
+        found = self._read(count)
+        served = self.dispatcher.extend(found)
+        if found < count:
+            served += self.dispatcher.close()
+        for rank, grant in served:
+            self._give(rank, grant)
+        return True
+
+    def _serve(self) -> bool:
+        """Answer what has come in; whether there was anything."""
+        status = mpi().Status()
+        heard = False
+        while self._comm.Iprobe(mpi().ANY_SOURCE, _UP, status):
+            heard = True
+            self._hear(status.Get_source())
+        self._sends = [sent for sent in self._sends if not sent[0].Test()]
+        return heard
+
+    def _hear(self, rank: int) -> None:
+        self._comm.Recv([self._said, mpi().INT64_T], rank, _UP)
+        kind, number, item, nanoseconds, waited = self._said
+        if kind == BYE:
+            self._gone += 1
+        elif kind == FAILED and number == _END:
+            self.dispatcher.limit = 0  # it could not even begin
+        elif kind == FAILED:
+            self.dispatcher.failed(rank, number, item)
+        else:
+            if kind == DONE:
+                self._done(rank, number, item, nanoseconds / 1e9, waited / 1e9)
+            self._here.add(rank)
+            while (grant := self.dispatcher.ready(rank)) is not None:
+                self._give(rank, grant)
+
+    def _done(
+        self, rank: int, number: int, items: int, seconds: float, waited: float = 0.0
+    ) -> None:
+        self.dispatcher.done(rank, number, seconds, waited)
+        if self._read is not None:
+            # a window in which each rank has about AHEAD seconds of work
+            width = int(self._world.size * AHEAD * items / max(seconds, 1e-9))
+            most = _MOST * self._world.size
+            self.dispatcher.window = max(self.dispatcher.window, min(width, most))
+
+    def _give(self, rank: int, grant: Grant) -> None:
+        payload = Payload(0, [])
+        if self._load is not None:
+            try:
+                payload = encode(self._load(grant))
+            except (
+                BaseException
+            ) as exc:  # cannot travel: its item ends the call, as if it had failed
+                note = f"  while items {grant.start} to {grant.stop - 1} were sent to rank {rank}"
+                self.unsent = self.unsent or Caught(grant.start, exc, (note,))
+                self.dispatcher.failed(rank, grant.number, grant.start)
+                return
+        said = array("q", [*grant, payload.form, len(payload.blobs)])
+        self._send(rank, said, payload.blobs)
+
+    def _send(self, rank: int, said: Any, blobs: list[Any]) -> None:
+        self._sends.append((self._comm.Isend([said, mpi().INT64_T], rank, _DOWN), said))
+        if blobs:
+            sizes = memoryview(array("q", map(len, blobs))).cast("B")
+            for blob in (sizes, *blobs):
+                for piece in pieces(blob):
+                    self._sends.append((self._comm.Isend([piece, mpi().BYTE], rank, _LOAD), piece))

@@ -1,0 +1,166 @@
+"""From a call to its value: agree, compute, agree, collect.
+
+    every rank    begin ── [the root's items] ── compute ── end ── gather ── [close]
+    the root                                                     finish
+
+Rules of this file: every rank that passes one exchange reaches the next, whatever happens in
+between; what failed is decided from the same headers on all ranks; so nobody is left waiting.
+A verb that is called inside an item runs serially, and so does every verb in a world of one.
+"""
+
+from __future__ import annotations
+
+import threading
+from time import perf_counter
+from typing import Any
+
+from mpicomp.engine.agree import Agreement, blamed, check_root, place, raise_first
+from mpicomp.engine.call import LEAVE, Call, unpack
+from mpicomp.engine.compute import Caught, compute, drain
+from mpicomp.engine.computing import Computed, computed
+from mpicomp.engine.gather import Sending, collect, forget, own, packed, sending
+from mpicomp.engine.timing import keep
+from mpicomp.errors import ConcurrentCallError
+from mpicomp.plan.failure import tell
+from mpicomp.plan.source import Stream
+from mpicomp.wire import guard
+from mpicomp.wire.cutoff import Cutoff
+from mpicomp.wire.world import World, world
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mpi4py import MPI
+
+
+_busy = threading.Lock()
+_owner = 0  # the thread inside a parallel call
+
+
+def run(verb: str, comm: MPI.Intracomm | None, build: Callable[[], Call]) -> Any:
+    """Make the call that *build* describes.
+
+    Collective: every rank of *comm* calls.
+
+    Parameters
+    ----------
+    verb : str
+        For messages.
+    comm : mpi4py.MPI.Intracomm or None
+    build : callable
+        Gives the `Call`; what it raises is raised on every rank.
+    """
+    if nested():
+        return serial(World(), build())  # its other ranks know nothing of it
+    ranks = world(comm)
+    if ranks.comm is None:
+        return _by_itself(ranks, build)
+    with alone(verb):
+        if ranks.size == 1:  # in a job of more, where its items must not call the others
+            return _by_itself(ranks, build)
+        install_guard(ranks)
+        return parallel(ranks, verb, build)
+
+
+def _by_itself(ranks: World, build: Callable[[], Call]) -> Any:
+    call = build()
+    check_root(call.options.root, ranks)
+    return serial(ranks, call)
+
+
+def nested() -> bool:
+    """Whether this thread is inside an item of a parallel call."""
+    return _owner == threading.get_ident()
+
+
+def install_guard(ranks: World) -> None:
+    """See to it that a rank which dies, or ends, leaves nobody waiting."""
+    guard.install(ranks, LEAVE)
+
+
+class alone:  # reads as a clause: with alone(verb)
+    """Keeps a second thread out while one is in a parallel call."""
+
+    def __init__(self, verb: str) -> None:
+        self.verb = verb
+
+    def __enter__(self) -> None:
+        global _owner
+        if not _busy.acquire(blocking=False):
+            raise ConcurrentCallError(
+                f"{self.verb} was called from thread {threading.current_thread().name!r} while "
+                "another thread is in a parallel call: their messages would mix; "
+                "call from one thread, one call after the other"
+            )
+        _owner = threading.get_ident()
+
+    def __exit__(self, *_: object) -> None:
+        global _owner
+        _owner = 0
+        _busy.release()
+
+
+def serial(ranks: World, call: Call) -> Any:
+    """The call on this process alone."""
+    began = perf_counter()
+    source = call.comprehension.source
+    if isinstance(source, Stream):
+        caught, n = drain(ranks, call, source)
+    else:
+        n = source.n or 0
+        call.collector.prepare(ranks, n, call.comprehension.one_to_one, call.options.root)
+        caught = compute(ranks, call, source, _runs(call, n))
+    if caught is not None and caught.exception is not None:
+        tell(caught.exception, caught.notes)
+        raise caught.exception
+    value = call.collector.finish([own(call, in_order=True)], n)
+    keep(ranks, call, n, began, perf_counter(), None)
+    return value
+
+
+def _runs(call: Call, n: int) -> list[range]:
+    """All items at once; for a batched function in the blocks that the schedule names."""
+    block = call.options.schedule.chunk if call.comprehension.whole_runs else None
+    block = block or max(1, n)
+    return [range(at, min(at + block, n)) for at in range(0, n, block)]
+
+
+def parallel(ranks: World, verb: str, build: Callable[[], Call]) -> Any:
+    """The call on all ranks of a world of several."""
+    began = perf_counter()
+    agreed = Agreement(ranks, verb, build)
+    cutoff = Cutoff(ranks, agreed.settle)
+    done = computed(ranks, agreed, cutoff)
+    agreed.settle()
+    return conclude(ranks, agreed.call, done, cutoff, began)
+
+
+def conclude(ranks: World, call: Call, done: Computed, cutoff: Cutoff, began: float = 0.0) -> Any:
+    """Agree on how it went; raise what failed, or collect the value.
+
+    Collective: every rank of the world calls.
+    """
+    caught, n, in_order, counter = done
+    root = call.options.root
+    mine = Sending()
+    if (caught is None or caught.exception is None) and ranks.rank != root:
+        try:
+            payload = packed(call, in_order)
+        except BaseException as exc:
+            caught = Caught(n, exc, (f"  in the results of rank {ranks.rank}, {ranks.host}",))
+        else:
+            mine = sending(ranks, payload, root)
+    header = mine.header(place(caught, True), place(caught, False), cutoff, n)
+    headers = unpack(ranks.exchange(header.pack()))
+    met = perf_counter()
+    if counter is not None:
+        counter.rest()
+    cutoff.settle(sum(h.d & 1 for h in headers), headers[0].d >> 1)
+    if blamed(headers) is not None:
+        forget(ranks, headers, mine, root)
+        raise_first(ranks, headers, caught)
+    n = max(n, *(h.e for h in headers))  # of a stream, the root alone knows
+    value = collect(ranks, call, headers, mine, in_order, n)
+    keep(ranks, call, n, began, met, headers)
+    return value

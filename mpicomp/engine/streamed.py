@@ -1,0 +1,84 @@
+"""A stream as source: the root consumes it, once, in order, a bounded window ahead.
+
+Rules of this file: a round is one window, shared out by the schedule; rounds end when the
+stream does, when an item failed, or when one decided the call.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from time import perf_counter
+
+from mpicomp.engine.agree import place
+from mpicomp.engine.call import ROUND, Call, Header, unpack
+from mpicomp.engine.compute import Caught, Feed, compute, source_failure
+from mpicomp.engine.share import part_of, runs_of
+from mpicomp.plan.source import Data, Held, Stream
+from mpicomp.wire.transport import NothingSent, scatter_values
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from mpicomp.wire.cutoff import Cutoff
+    from mpicomp.wire.world import World
+
+_ROUND = 0.05  # seconds that a round should take, so that its messages cost little
+_MOST = 4096  # items a rank, so that a window stays small
+
+
+def rounds(world: World, call: Call, root: int, cutoff: Cutoff) -> tuple[Caught | None, int]:
+    """Compute the whole stream.
+
+    Collective: every rank of the world calls.
+
+    Returns
+    -------
+    caught : Caught or None
+        What ended this rank's work early.
+    n : int
+        Items computed, by all ranks together.
+    """
+    source = call.comprehension.source
+    feed = Feed(source) if world.rank == root and isinstance(source, Stream) else None
+    caught: Caught | None = None
+    base, size = 0, 4 * world.size * (call.options.schedule.chunk or 1)
+    for _ in count():
+        window = feed.window(size) if feed else []
+        header = Header(ROUND, place(caught, True), len(window), f=place(caught, False))
+        headers = unpack(world.exchange(header.pack()))
+        if any(h.failed or h.f for h in headers):
+            break
+        n = headers[root].a
+        if not n:
+            break
+        began = perf_counter()
+        caught = _round(world, call, window, base, n, root, cutoff)
+        base += n
+        if perf_counter() - began < _ROUND:
+            size = min(2 * size, _MOST * world.size)
+    if feed and caught is None:
+        caught = source_failure(world, call, feed)
+    return caught, base
+
+
+def _round(
+    world: World, call: Call, window: list[Any], base: int, n: int, root: int, cutoff: Cutoff
+) -> Caught | None:
+    decomposition = call.options.schedule.decomposition(n, world.size)
+    whole = Data(window)
+    try:
+        make = (lambda rank: part_of(whole, decomposition, rank)) if world.rank == root else None
+        items = scatter_values(world, make, root)
+    except NothingSent:
+        return None
+    except BaseException as exc:
+        return Caught(base, exc, (f"  while items {base} to {base + n - 1} were sent",))
+    if world.rank == root:
+        items = part_of(whole, decomposition, root)
+    runs = (
+        range(run.start + base, run.stop + base, run.step)
+        for run in runs_of(decomposition, world.rank, call.strided)
+    )
+    held = Held(items, base + n, lambda i: int(decomposition.local(i - base)))
+    return compute(world, call, held, runs, cutoff)

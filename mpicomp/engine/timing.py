@@ -1,0 +1,74 @@
+"""What a recorded call leaves behind: who computed what, when.
+
+Rules of this file: nothing is done, and nothing sent, unless the call is recorded.  Clocks are
+set by the exchange that ends the computing: all ranks leave it at nearly the same moment.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+
+from mpicomp.record.recording import recording
+from mpicomp.record.timeline import Timeline
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mpicomp.engine.call import Call, Header
+    from mpicomp.wire.world import World
+
+
+def keep(
+    world: World, call: Call, n: int, began: float, met: float, headers: list[Header] | None
+) -> None:
+    """Add the call's timeline to the record of its root.
+
+    Collective: every rank of the world calls.
+
+    Parameters
+    ----------
+    world : World
+    call : Call
+    n : int
+        Items.
+    began, met : float
+        On this rank's clock: the start of the call, and the exchange that ended the computing.
+    headers : list of Header or None
+        Of that exchange; None when serial.
+    """
+    if call.events is None:
+        return
+    root = call.options.root or 0
+    mine = [(*items, begin - met, end - met) for *items, begin, end in call.events]
+    told: list[Any] | None = [(world.host, mine)]
+    if headers is not None and world.comm is not None:
+        told = world.comm.gather((world.host, mine), root)
+    record = recording()
+    if told is None or record is None:
+        return
+    events = [
+        (rank, start, stop, step, met - began + begin, met - began + end)
+        for rank, (_, rows) in enumerate(told)
+        for start, stop, step, begin, end in rows
+    ]
+    dispatch, reason = call.way(n) if headers is not None else ("serial", "one rank")
+    record.add(
+        Timeline(
+            verb=call.verb,
+            schedule=str(call.options.schedule),
+            dispatch=dispatch,
+            reason=reason,
+            n=n,
+            hosts=[host for host, _ in told],
+            paths=[_path(rank == root, header) for rank, header in enumerate(headers or [None])],
+            began=began,
+            ended=perf_counter(),
+            events=events,
+        )
+    )
+
+
+def _path(stays: bool, header: Header | None) -> str:
+    if stays or header is None:
+        return "memory"
+    return f"message of {header.c} bytes" if header.b else "nothing to send"

@@ -1,0 +1,175 @@
+"""What every verb accepts, the same words everywhere, and their defaults.
+
+An option that is left out of a call is as the innermost `options` says.
+"""
+
+from __future__ import annotations
+
+import os
+from contextvars import ContextVar, Token
+from operator import index
+
+from mpicomp.errors import OptionError, ScheduleError
+from mpicomp.plan.schedule import parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+    from typing import Any, TypedDict, Unpack
+
+    from mpi4py.MPI import Intracomm
+
+    from mpicomp.plan.chunks import PlanLike
+    from mpicomp.plan.decomposition import Decomposition
+    from mpicomp.plan.schedule import Schedule
+
+    class Common(TypedDict, total=False):
+        """What every verb accepts."""
+
+        comm: Intracomm | None
+        root: int | None
+        schedule: str | Schedule | PlanLike
+        errors: str
+        dispatch: str | None
+
+
+_DEFAULTS: Mapping[str, Any] = {
+    "comm": None,
+    "root": 0,
+    "schedule": None,
+    "errors": "raise",
+    "dispatch": None,
+}
+_SPREAD = "static,16"  # for verbs that stop early: all ranks near the front of the serial order
+_current: ContextVar[Mapping[str, Any]] = ContextVar("mpicomp.options", default=_DEFAULTS)
+
+
+class options:  # reads as a verb: with options(...)
+    """Set defaults for the calls inside a ``with`` block (of this thread or task).
+
+    Parameters
+    ----------
+    comm : mpi4py.MPI.Intracomm, optional
+        The ranks that take part; None is ``COMM_WORLD``.
+    root : int or None, optional
+        The rank that gets the value; None: every rank does.
+    schedule : str, optional
+        ``"static"``, ``"static,b"``, ``"dynamic,b"``, ``"guided"``, …: see docs/schedules.md.
+        Or a plan of your own: an object with ``n``, ``p``, ``nchunks`` and ``span(k)``.
+        None or ``"runtime"``: what the environment variable ``MPICOMP_SCHEDULE`` says, else
+        ``"static"``.
+    errors : {"raise", "return"}, optional
+        What becomes of an item that raises.
+    dispatch : {"counter", "master"}, optional
+        Who hands out the chunks of a schedule that is not static: nobody, or the root.  None:
+        nobody, except for streams and for schedules that adapt to measured times.
+
+    Raises
+    ------
+    OptionError
+        A value that no call could use, or a name that is no option.
+
+    Examples
+    --------
+    >>> from mpicomp import options, plist
+    >>> with options(errors="return"):
+    ...     plist(1 // x for x in (1, 0))
+    [1, ZeroDivisionError('integer division or modulo by zero')]
+    """
+
+    def __init__(self, **defaults: Unpack[Common]) -> None:
+        Options(defaults)
+        self._defaults = defaults
+        self._tokens: list[Token[Mapping[str, Any]]] = []
+
+    def __enter__(self) -> options:
+        self._tokens.append(_current.set({**_current.get(), **self._defaults}))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _current.reset(self._tokens.pop())
+
+
+class Options:
+    """The options of one call, checked as far as one rank can."""
+
+    __slots__ = ("comm", "dispatch", "errors", "root", "schedule")
+
+    def __init__(self, given: Common, *, spread: bool = False) -> None:
+        chosen: Mapping[str, Any] = {**_current.get(), **given} if given else _current.get()
+        if len(chosen) > len(_DEFAULTS):
+            unknown = next(name for name in chosen if name not in _DEFAULTS)
+            raise OptionError(f"no option is called {unknown!r}; there are {', '.join(_DEFAULTS)}")
+        self.comm: Intracomm | None = chosen["comm"]
+        self.root: int | None = _rank(chosen["root"])
+        self.schedule = _schedule(chosen["schedule"], _SPREAD if spread else "static")
+        self.errors: str = chosen["errors"]
+        if self.errors not in ("raise", "return"):
+            raise OptionError(f'errors must be "raise" or "return", got {self.errors!r}')
+        self.dispatch: str | None = chosen["dispatch"]
+        if self.dispatch not in (None, "counter", "master"):
+            raise OptionError(f'dispatch must be "counter" or "master", got {self.dispatch!r}')
+        if self.dispatch == "counter" and self.schedule.kind in ("static", "adaptive"):
+            raise OptionError(
+                f'dispatch="counter" is for schedules whose chunks are known and whose ranks are '
+                f'not, got {self.schedule}; write schedule="dynamic,4" or dispatch="master"'
+            )
+
+    @staticmethod
+    def comm_of(given: Common) -> Intracomm | None:
+        """The communicator of a call, before anything else about it is looked at."""
+        comm: Intracomm | None = given["comm"] if "comm" in given else _current.get()["comm"]
+        return comm
+
+
+class OwnPlan:
+    """A schedule of the user's own: an object with a plan's few methods."""
+
+    kind = "table"
+    chunk = None
+
+    def __init__(self, plan: PlanLike) -> None:
+        self.plan = plan
+
+    def __str__(self) -> str:
+        return repr(self.plan)
+
+    def decomposition(self, n: int, p: int) -> Decomposition:
+        """Refused: nothing is decided beforehand about who takes a chunk."""
+        raise ScheduleError(
+            f'only static schedules say beforehand who takes what, got {self}; write "static"'
+        )
+
+    def plan_for(self, n: int, p: int) -> PlanLike:
+        """The plan, if it is one for n items and p ranks."""
+        if (self.plan.n, self.plan.p) != (n, p):
+            raise OptionError(
+                f"the schedule is a plan of {self.plan.n} items on {self.plan.p} ranks, and there "
+                f"are {n} items and {p} ranks; make it for these"
+            )
+        return self.plan
+
+
+def _schedule(asked: Any, usual: str) -> Schedule | OwnPlan:
+    """The schedule that is asked for, by the call or, where it says nothing, from outside."""
+    if asked is None or asked == "runtime":
+        asked = os.environ.get("MPICOMP_SCHEDULE") or usual
+    return OwnPlan(asked) if hasattr(asked, "nchunks") else parse(asked)
+
+
+def _rank(root: Any) -> int | None:
+    if root is None:
+        return None
+    try:
+        rank = index(root)
+    except TypeError:
+        rank = -1
+    if rank < 0 or isinstance(root, bool):
+        raise OptionError(f"root must be a rank or None (every rank), got {root!r}")
+    return rank

@@ -1,0 +1,73 @@
+"""How many items to claim at a time when nobody has cut them beforehand: ``schedule="auto"``.
+
+A span is to take about `SPAN` seconds, whatever an item costs.  So each rank measures what its
+own items cost, and begins with a single one.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+SPAN = 0.001
+"""Seconds that a span is to take."""
+_GROWTH = 8
+_LEAST = 1e-9  # seconds an item: what the clock cannot tell from nothing
+
+
+class SpanSizer:
+    """What one rank knows of its items' cost, and the span that follows from it.
+
+    A span is `SPAN` seconds of items, at most 8 times as many as the last time, and at most the
+    2p-th part of what remains, so that the last spans of all ranks end together.  A rank that
+    seems quicker alone takes 8 times as many as the last time, and at most half of what remains:
+    never all at once, because the next items may be dearer than those it has measured.
+
+    Parameters
+    ----------
+    ranks : int
+        How many share the items.
+
+    Attributes
+    ----------
+    cost : float
+        Seconds an item, as measured in the last span; infinite before the first.
+
+    Examples
+    --------
+    >>> sizer = SpanSizer(ranks=4)
+    >>> sizer.size(left=10_000)
+    1
+    >>> sizer.learn(items=1, seconds=1e-5)
+    >>> sizer.size(left=10_000)  # not yet the 100 that take 1 ms
+    8
+    >>> sizer.learn(8, 8e-5)
+    >>> sizer.learn(64, 64e-5)
+    >>> sizer.size(10_000), sizer.size(400), sizer.size(3), sizer.size(400, alone=True)
+    (100, 50, 1, 200)
+    """
+
+    __slots__ = ("_most", "_ranks", "cost")
+
+    def __init__(self, ranks: int) -> None:
+        self._ranks = ranks
+        self._most = 1
+        self.cost = inf
+
+    def size(self, left: int, alone: bool = False) -> int:
+        """Items to claim next.
+
+        Parameters
+        ----------
+        left : int
+            Items that were left at the last claim, 1 or more.
+        alone : bool
+            Whether the rank would compute the items sooner than get their values from others.
+        """
+        if alone:
+            return max(1, min(self._most, left // 2))
+        return max(1, min(self._most, int(SPAN / self.cost), left // (2 * self._ranks)))
+
+    def learn(self, items: int, seconds: float) -> None:
+        """A span of *items* has taken *seconds*."""
+        self.cost = max(_LEAST, seconds / items)
+        self._most *= _GROWTH

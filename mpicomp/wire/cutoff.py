@@ -1,0 +1,107 @@
+"""The lowest position known to decide a call: nothing above it need be computed.
+
+Rules of this file: a rank announces at most once; positions travel to rank 0, which passes on
+each that is lower than the last; `settle` takes in what is still under way, so that nothing is
+left in the network for the next call.
+"""
+
+from __future__ import annotations
+
+from array import array
+from sys import maxsize
+
+from mpicomp.wire.world import mpi
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mpi4py import MPI
+
+    from mpicomp.wire.world import World
+
+_TAG = 3
+
+
+class Cutoff:
+    """One call's cutoff, as far as this rank has heard.
+
+    Parameters
+    ----------
+    world : World
+    settle : callable, optional
+        Waits until all ranks have agreed on the call.
+
+    Attributes
+    ----------
+    limit : int
+        Items at this position and above are not needed.
+    announced : bool
+        Whether this rank has sent a position to rank 0.
+    relays : int
+        How many positions rank 0 has passed on (on rank 0).
+    """
+
+    __slots__ = ("_requests", "_settle", "_world", "announced", "heard", "limit", "relays")
+
+    def __init__(self, world: World, settle: Callable[[], None] | None = None) -> None:
+        self._world = world
+        self._settle = settle
+        self._requests: list[tuple[MPI.Request, array[int]]] = []
+        self.limit = maxsize
+        self.announced = False
+        self.relays = 0
+        self.heard = 0
+
+    def announce(self, index: int) -> None:
+        """This rank has found that *index* decides, unless something before it does."""
+        if index >= self.limit:
+            return
+        if self._settle is not None:  # or it might reach ranks that are in another call
+            self._settle()
+        self.limit = index
+        if self._world.rank == 0:
+            self._relay()
+        else:
+            self.announced = True
+            self._send(0)
+
+    def poll(self) -> int:
+        """The limit, after hearing what has come in."""
+        comm = self._world.comm
+        while comm is not None and comm.Iprobe(mpi().ANY_SOURCE, _TAG):
+            before = self.limit
+            self._hear()
+            if self._world.rank == 0 and self.limit < before:
+                self._relay()
+        return self.limit
+
+    def settle(self, announced: int, relays: int) -> None:
+        """Take in the rest: *announced* ranks have told rank 0, which has told all *relays* times.
+
+        Every rank of the world calls, after an exchange that told the two numbers.
+        """
+        expected = announced if self._world.rank == 0 else relays
+        while self.heard < expected:
+            self._hear()
+        for request, _ in self._requests:
+            request.Wait()
+        self._requests.clear()
+
+    def _hear(self) -> None:
+        assert self._world.comm is not None, "a serial world hears nothing"
+        heard = array("q", [0])
+        self._world.comm.Recv([heard, mpi().INT64_T], mpi().ANY_SOURCE, _TAG)
+        self.heard += 1
+        self.limit = min(self.limit, heard[0])
+
+    def _relay(self) -> None:
+        self.relays += 1
+        for rank in range(1, self._world.size):
+            self._send(rank)
+
+    def _send(self, dest: int) -> None:
+        assert self._world.comm is not None, "a serial world tells nobody"
+        told = array("q", [self.limit])
+        request = self._world.comm.Isend([told, mpi().INT64_T], dest, _TAG)
+        self._requests.append((request, told))

@@ -1,0 +1,268 @@
+"""The door to MPI: the only file that imports mpi4py, and only when it is needed.
+
+Rules of this file: no MPI unless a launcher started us, mpi4py is already in use, or a
+communicator was given; every communicator of the user's is duplicated once, so that our
+messages never meet theirs; a wait that may be long yields, then sleeps.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any, cast
+
+from mpicomp.errors import LaunchError, OptionError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+    from mpicomp.wire.counter import Counter
+
+HEADER = 64
+"""Bytes of the message with which every call begins and ends."""
+
+LAUNCHERS = (
+    "PMI_RANK", "PMI_SIZE", "PMIX_RANK", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "PALS_RANKID",
+    "ALPS_APP_PE", "MV2_COMM_WORLD_SIZE", "JSM_NAMESPACE_SIZE", "FLUX_TASK_RANK",
+    "SLURM_STEP_NUM_TASKS",
+)  # fmt: skip
+_SPIN = 0.0005  # seconds: a rank this late is not waited for at full speed any more
+_NAP = 0.001  # seconds: the longest sleep between two looks
+
+
+class World:
+    """The ranks that take part: a private duplicate of a communicator, or this process alone.
+
+    Attributes
+    ----------
+    rank, size : int
+        As in MPI.
+    host : str
+        Name of this machine.
+    comm : mpi4py.MPI.Intracomm or None
+        The private duplicate; None when serial.
+
+    Examples
+    --------
+    >>> import mpicomp
+    >>> world = mpicomp.world()
+    >>> world.rank < world.size
+    True
+    """
+
+    __slots__ = (
+        "_all",
+        "_mine",
+        "_offered",
+        "_persistent",
+        "closed",
+        "comm",
+        "counter",
+        "host",
+        "node",
+        "rank",
+        "size",
+    )
+
+    def __init__(self, comm: MPI.Intracomm | None = None) -> None:
+        self.comm = comm
+        self.rank, self.size = (comm.rank, comm.size) if comm else (0, 1)
+        self.host = os.uname().nodename
+        self.node: MPI.Intracomm | None = None
+        self.counter: Counter | None = None
+        self.closed = False
+        self._mine = bytearray(HEADER)
+        self._all = bytearray(HEADER * self.size)
+        self._persistent: MPI.Prequest | None = None
+        self._offered: MPI.Request | None = None
+
+    def __repr__(self) -> str:
+        return f"<rank {self.rank} of {self.size} on {self.host}>"
+
+    def exchange(self, header: bytes) -> bytearray:
+        """Everyone's header, in rank order; the one place where a rank waits for the others.
+
+        Collective: every rank of the world calls; every rank gets all headers.
+        """
+        self.offer(header)
+        return self.headers()
+
+    def offer(self, header: bytes) -> None:
+        """The first half of `exchange`: say it, and go on meanwhile."""
+        assert self.comm is not None, "a serial world has nobody to exchange with"
+        self._mine[:] = header
+        if self._persistent is None:
+            try:
+                self._persistent = self.comm.Allgather_init(self._mine, self._all)
+            except NotImplementedError:  # an MPI before 4.0
+                self._offered = self.comm.Iallgather(self._mine, self._all)
+                return
+        self._persistent.Start()
+        self._offered = self._persistent
+
+    def complete(self) -> bool:
+        """Whether everyone has offered."""
+        return self._offered is None or self._offered.Test()
+
+    def headers(self) -> bytearray:
+        """The second half of `exchange`: wait for all."""
+        if self._offered is not None:
+            wait(self._offered)
+        return self._all
+
+    def on_node(self) -> MPI.Intracomm:
+        """The ranks that share this machine's memory.
+
+        Collective the first time: every rank of the world calls.
+        """
+        if self.node is None:
+            assert self.comm is not None, "a serial world has no node communicator"
+            self.node = cast("MPI.Intracomm", self.comm.Split_type(mpi().COMM_TYPE_SHARED))
+        return self.node
+
+    def close(self) -> None:
+        """Give back what belongs to this world.
+
+        Collective: every rank of the world calls, for the last time.
+        """
+        if not self.closed:
+            self.closed = True
+            for mine in (self.counter, self._persistent, self.node, self.comm):
+                if mine is not None:
+                    mine.Free()
+
+
+def wait(request: MPI.Request) -> None:
+    """Wait for *request*: at full speed, then yielding the core, then napping.
+
+    A blocking MPI wait burns its core and does not let Python answer signals.
+    """
+    for _ in range(50):
+        if request.Test():
+            return
+    until = time.perf_counter() + _SPIN
+    while time.perf_counter() < until:
+        if request.Test():
+            return
+        os.sched_yield()
+    nap = _NAP / 16
+    while not request.Test():
+        time.sleep(nap)
+        nap = min(_NAP, nap * 1.5)
+
+
+def mpi() -> Any:
+    """mpi4py's ``MPI``, imported."""
+    from mpi4py import MPI
+
+    return MPI
+
+
+_alone = World()
+_default: World | None = None
+_keyval: int | None = None
+
+
+def world(comm: MPI.Intracomm | None = None) -> World:
+    """The world of *comm*; of ``COMM_WORLD`` when None; this process alone without MPI.
+
+    Collective the first time a communicator is seen: every rank of it calls.
+
+    Parameters
+    ----------
+    comm : mpi4py.MPI.Intracomm, optional
+
+    Returns
+    -------
+    World
+
+    Raises
+    ------
+    LaunchError
+        A launcher started several processes, but each is rank 0 of 1.
+    OptionError
+        *comm* is no intracommunicator.
+
+    Examples
+    --------
+    >>> import mpicomp
+    >>> mpicomp.world().rank
+    0
+    """
+    global _default
+    if comm is not None:
+        return _world_of(comm)
+    if _default is None:
+        _default = _first_world()
+    if _default is _alone and "mpi4py.MPI" in sys.modules:
+        _default = _first_world()  # the user's program has started MPI since
+    return _default
+
+
+def launched() -> bool:
+    """Whether an MPI launcher's marks are in the environment."""
+    return any(name in os.environ for name in LAUNCHERS)
+
+
+def _first_world() -> World:
+    if not launched() and "mpi4py.MPI" not in sys.modules:
+        return _alone
+    try:
+        found = mpi()
+    except (ImportError, RuntimeError) as exc:  # no mpi4py; no MPI library
+        _check_launch(1, f"MPI cannot be loaded ({exc})")
+        return _alone
+    size = found.COMM_WORLD.size
+    _check_launch(size, found.Get_library_version().split("\n")[0].strip(" ,\0"))
+    return _world_of(found.COMM_WORLD) if size > 1 else World()
+
+
+def expected_size() -> tuple[int, str]:
+    """How many processes the launcher says it started, and the variable that says so."""
+    sizes = {
+        name: int(os.environ.get(name, 0) or 0) for name in ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
+    }
+    if "PMI_SIZE" not in os.environ and "PMIX_RANK" not in os.environ:
+        # inside an mpiexec's ranks SLURM counts proxies: there it says nothing
+        sizes["SLURM_STEP_NUM_TASKS"] = int(os.environ.get("SLURM_STEP_NUM_TASKS", 0) or 0)
+    name = max(sizes, key=sizes.__getitem__)
+    return sizes[name], name
+
+
+def _check_launch(size: int, library: str) -> None:
+    expected, name = expected_size()
+    if size > 1 or expected <= 1 or os.environ.get("MPICOMP_SINGLETON") == "1":
+        return
+    cure = (
+        "srun --mpi=pmi2 (MPICH, Intel MPI) or srun --mpi=pmix (Open MPI), or mpiexec"
+        if name.startswith("SLURM")
+        else "the mpiexec that belongs to this MPI: mpicomp run -n N script.py finds it"
+    )
+    raise LaunchError(
+        f"the launcher started {expected} processes ({name}={expected}), but each is rank 0 of 1 "
+        f"and would do all the work again: {library}\nlaunch with {cure}; "
+        "MPICOMP_SINGLETON=1 runs each by itself all the same"
+    )
+
+
+def _world_of(comm: MPI.Intracomm) -> World:
+    global _keyval
+    found = mpi()
+    if not isinstance(comm, found.Intracomm) or comm == found.COMM_NULL:
+        raise OptionError(f"comm must be an intracommunicator of mpi4py, got {comm!r}")
+    if _keyval is None:
+        _keyval = found.Comm.Create_keyval(delete_fn=_forget)
+    known: World | None = comm.Get_attr(_keyval)
+    if known is None:
+        known = World(comm.Dup())
+        comm.Set_attr(_keyval, known)
+    return known
+
+
+def _forget(comm: MPI.Intracomm, keyval: int, known: World) -> None:
+    """The user's communicator is being freed (collectively): so is what belongs to it."""
+    if mpi().Is_finalized() or comm == mpi().COMM_WORLD:
+        return  # MPI itself is ending
+    known.close()
