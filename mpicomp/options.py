@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from contextvars import ContextVar, Token
+from functools import cache
 from operator import index
 
 from mpicomp.errors import OptionError, ScheduleError
@@ -57,8 +58,8 @@ class options:  # reads as a verb: with options(...)
     schedule : str, optional
         ``"static"``, ``"static,b"``, ``"dynamic,b"``, ``"guided"``, …: see docs/schedules.md.
         Or a plan of your own: an object with ``n``, ``p``, ``nchunks`` and ``span(k)``.
-        None or ``"runtime"``: what the environment variable ``MPICOMP_SCHEDULE`` says, else
-        ``"static"``.
+        None or ``"runtime"``: what the environment variable ``MPICOMP_SCHEDULE`` says at the
+        first call, else ``"static"``.
     errors : {"raise", "return"}, optional
         What becomes of an item that raises.
     dispatch : {"counter", "master"}, optional
@@ -126,6 +127,22 @@ class Options:
         """The communicator of a call, before anything else about it is looked at."""
         comm: Intracomm | None = given["comm"] if "comm" in given else _current.get()["comm"]
         return comm
+
+
+@cache
+def usual(spread: bool) -> Options:
+    """The options of a call that says nothing, where nothing was said around it either.
+
+    So the environment is read once, as OpenMP reads its own.
+    """
+    return Options({}, spread=spread)
+
+
+def chosen(given: Common, *, spread: bool = False) -> Options:
+    """The options of a call."""
+    if not given and _current.get() is _DEFAULTS:
+        return usual(spread)
+    return Options(given, spread=spread)
 
 
 class OwnPlan:

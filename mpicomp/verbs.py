@@ -17,7 +17,7 @@ from mpicomp.engine.call import Call
 from mpicomp.engine.collect import Folded, Listed, Searched, Summed, dict_of, picked, set_of
 from mpicomp.engine.run import run
 from mpicomp.errors import OptionError
-from mpicomp.options import Options
+from mpicomp.options import Options, chosen
 from mpicomp.plan.batch import batched_map
 from mpicomp.plan.comprehension import code_of, take_apart
 from mpicomp.record.recording import recording
@@ -48,15 +48,15 @@ def _call(
     make: Callable[[], Comprehension] | None = None,
 ) -> Any:
     def build() -> Call:
-        chosen = Options(options, spread=spread)
+        asked = chosen(options, spread=spread)
         apart = take_apart(expression, verb) if make is None else make()
-        collected = collector(apart, chosen)
-        if chosen.errors == "return" and not collected.keeps_errors:
+        collected = collector(apart, asked)
+        if asked.errors == "return" and not collected.keeps_errors:
             raise OptionError(
                 f'errors="return" puts an exception in the place of an item, and {verb} has no '
                 "such places; use plist, pset or pmap, or handle the error in the item"
             )
-        return Call(verb, apart, collected, chosen, detail, [] if recording() else None)
+        return Call(verb, apart, collected, asked, detail, [] if recording() else None)
 
     return run(verb, Options.comm_of(options), build)
 
@@ -116,7 +116,7 @@ def pset(
     >>> sorted(pset(x % 3 for x in range(100)))
     [0, 1, 2]
     """
-    return _call("pset", gen, lambda _, chosen: set_of(chosen.errors), options)  # type: ignore[no-any-return]  # as in plist
+    return _call("pset", gen, lambda _, asked: set_of(asked.errors), options)  # type: ignore[no-any-return]  # as in plist
 
 
 def pdict(

@@ -27,6 +27,7 @@ class Arrayed(Collector):
     """Values as an array of one dtype."""
 
     sets_up = True
+    eager = True
 
     def __init__(self, dtype: Any) -> None:
         import numpy as np
@@ -48,7 +49,7 @@ class Arrayed(Collector):
         elif root is not None and n * self.dtype.itemsize >= _WORTH:
             self.out = open_slab(world, (n,), self.dtype, root)
 
-    def take(self, piece: range, values: Iterator[Any]) -> None:
+    def take(self, piece: range, values: Iterator[Any] | list[Any]) -> None:
         part = self._part(piece, values)
         if self.out is not None and self.scalar is False:
             self.out = None  # items are arrays, and their places unknown
@@ -59,7 +60,7 @@ class Arrayed(Collector):
             self.wrote = True
             self.out[piece.start : piece.stop : piece.step] = part
 
-    def _part(self, piece: range, values: Iterator[Any]) -> Any:
+    def _part(self, piece: range, values: Iterator[Any] | list[Any]) -> Any:
         if self.numeric and self.scalar:
             count = length(piece) if self.out is not None else -1
             return self.np.fromiter(values, self.dtype, count)

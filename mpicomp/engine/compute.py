@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from mpicomp.wire.world import World
 
 PACE = 0.005
-_GROWTH = 64
-_AT_ONCE = 4096  # items that nobody waits for: one piece
+_GROWTH = 1024
+_AT_ONCE = 4096  # items that nobody waits for, and whose values are not kept: one piece
 
 
 class Caught(NamedTuple):
@@ -84,7 +84,8 @@ def pieces(call: Call, run: range, listening: bool) -> Iterable[range]:
         return (run,)
     if call.collector.by_leaf:
         return leaves(run)
-    return _paced(run) if listening or length(run) > _AT_ONCE else (run,)
+    at_once = maxsize if call.collector.keeps_all else _AT_ONCE
+    return _paced(run) if listening or length(run) > at_once else (run,)
 
 
 def _paced(run: range) -> Iterator[range]:
@@ -94,17 +95,16 @@ def _paced(run: range) -> Iterator[range]:
         yield run[at : at + size]
         took = perf_counter() - began
         at += size
-        if took < PACE / _GROWTH:
-            size *= _GROWTH
-        elif took < PACE / 2:
-            size *= 2
+        if took < PACE / 2:
+            size *= max(2, min(_GROWTH, int(PACE / 4 / took)))
         elif took > PACE * 2:
             size = max(1, size // 2)
 
 
 def _step(world: World, call: Call, source: Source, piece: range) -> Caught | None:
     """Take one piece; with ``errors="return"`` go on behind each item that fails."""
-    collector, make = call.collector, call.comprehension.make
+    collector = call.collector
+    make = _maker(call)
     while piece:
         probe: object = None
         try:
@@ -124,6 +124,12 @@ def _step(world: World, call: Call, source: Source, piece: range) -> Caught | No
             collector.put(lost, settled(exc, notes))
             piece = piece[place + len(lost) :]
     return None
+
+
+def _maker(call: Call) -> Callable[[Iterator[Any]], Iterator[Any] | list[Any]]:
+    """Items -> values: all at once where nobody needs those before an item that fails."""
+    eager = call.collector.eager and call.options.errors == "raise"
+    return (eager and call.comprehension.listed) or call.comprehension.make
 
 
 def settled(exc: Exception, notes: tuple[str, ...]) -> Exception:

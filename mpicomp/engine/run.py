@@ -121,8 +121,9 @@ def serial(ranks: World, call: Call) -> Any:
 
 def _runs(call: Call, n: int) -> list[range]:
     """All items at once; for a batched function in the blocks that the schedule names."""
-    block = call.options.schedule.chunk if call.comprehension.whole_runs else None
-    block = block or max(1, n)
+    if not call.comprehension.whole_runs:
+        return [range(n)] if n else []
+    block = call.options.schedule.chunk or max(1, n)
     return [range(at, min(at + block, n)) for at in range(0, n, block)]
 
 

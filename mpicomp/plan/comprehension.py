@@ -18,6 +18,7 @@ from types import AsyncGeneratorType, FunctionType, GeneratorType
 
 from mpicomp.errors import ComprehensionError
 from mpicomp.plan.find import find_source
+from mpicomp.plan.listing import list_code, listed
 from mpicomp.plan.source import Stream, mapped
 
 TYPE_CHECKING = False
@@ -30,14 +31,16 @@ if TYPE_CHECKING:
 
 
 class CodeFacts:
-    """What is asked of a code object again and again: a stable digest and its yields."""
+    """What is asked of a code object again and again: a stable digest, its yields, its list."""
 
-    __slots__ = ("code", "digest", "one_to_one")
+    __slots__ = ("code", "digest", "list_code", "one_to_one")
 
     def __init__(self, code: CodeType) -> None:
         self.code = code
         self.digest = digest_of(_code_text(code))
-        self.one_to_one = yields_once(code) if code.co_name == "<genexpr>" else True
+        expression = code.co_name == "<genexpr>"
+        self.one_to_one = yields_once(code) if expression else True
+        self.list_code = list_code(code) if expression else None
 
 
 _facts: dict[int, CodeFacts] = {}
@@ -110,6 +113,8 @@ class Comprehension:
     ----------
     make : callable
         Iterator over some items -> iterator over what the comprehension gives for them.
+    listed : callable or None
+        The same to a list, in less time, where that is possible.
     source : Source
         What the outermost ``for`` runs over.
     code : CodeType or None
@@ -124,7 +129,7 @@ class Comprehension:
         A run of items is not to be cut further (batched functions get it whole).
     """
 
-    __slots__ = ("code", "digest", "make", "name", "one_to_one", "source", "whole_runs")
+    __slots__ = ("code", "digest", "listed", "make", "name", "one_to_one", "source", "whole_runs")
 
     def __init__(
         self,
@@ -140,6 +145,7 @@ class Comprehension:
         self.whole_runs = whole_runs
         self.one_to_one = source.one_to_one
         self.name = ""
+        self.listed: Callable[[Iterator[Any]], list[Any]] | None = None
         if code is None:
             self.name = _name_of(function)
             self.digest = digest_of(self.name)
@@ -147,6 +153,8 @@ class Comprehension:
             facts = facts_of(code)
             self.digest = facts.digest
             self.one_to_one &= facts.one_to_one
+            if facts.list_code is not None and type(make) is FunctionType:
+                self.listed = listed(facts.list_code, make)
 
     @property
     def where(self) -> str:

@@ -29,6 +29,7 @@ _SAMPLES: tuple[Iterable[Any], ...] = (
     set(), deque(), reversed([]), reversed({}), reversed({}.values()), reversed({}.items()),
     reversed(deque()), reversed(""),
 )  # fmt: skip
+_RANGE_ITERATOR = type(iter(range(0)))
 # iterators whose __reduce__ names what they iterate over; itertools' own would warn on 3.12+
 _TELLING = {type(iter(sample)) for sample in _SAMPLES}
 _TELLING.add(type(iter(type("_", (), {"__getitem__": None})())))  # of whatever has items by number
@@ -54,6 +55,10 @@ def find_source(origin: Iterable[Any]) -> Source:
     Source
         A `Stream` when it cannot be cut.
     """
+    if type(origin) is _RANGE_ITERATOR:  # the usual case, ten times quicker
+        told: Any = origin.__reduce__()
+        (items,), at = told[1:]
+        return Range(items[at:] if at else items)
     try:
         return _find(origin, set())
     except _NotSliceableError:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 OUT_OF_BAND = 1 << 16
 """Bytes from which a buffer travels by itself."""
-TYPED = 4096
+_BLOCK = 1 << 14
+_FEW = 1000  # numbers up to which array is quicker than numpy
+TYPED = 16
 """Length from which a list of numbers is worth looking through."""
 
 
@@ -39,6 +41,8 @@ class Payload:
 
 
 PICKLED, FLOATS, INTS, SCALARS, FAILED = range(5)
+_NUMBERS = {float: (FLOATS, "f8"), int: (INTS, "i8")}
+_CODES = {"f8": "d", "i8": "q"}
 
 
 def encode(values: Any, has_exceptions: bool = False, plain: bool = False) -> Payload:
@@ -82,18 +86,33 @@ def _encode_typed(values: list[Any]) -> Payload | None:
         return None
     if not scalar and first is not float and first is not int:
         return None
-    if list(map(type, values)).count(first) != len(values):
-        return None
-    if scalar:
-        import numpy as np
-
-        packed = np.fromiter(values, first, len(values))
-        return Payload(SCALARS, [pickle.dumps(packed.dtype), packed.view("B")])
+    form, dtype = _NUMBERS.get(first, (SCALARS, first))
     try:
-        return Payload(*((FLOATS, [array("d", values)]) if first is float
-                         else (INTS, [array("q", values)])))  # fmt: skip
+        packed = _packed_numbers(values, first, dtype)
     except OverflowError:  # beyond 64 bits
         return None
+    if packed is None:
+        return None
+    return Payload(form, [packed] if form != SCALARS else [pickle.dumps(packed.dtype), packed])
+
+
+def _packed_numbers(values: list[Any], kind: type, dtype: Any) -> Any:
+    """The values as a buffer, if all are of this kind; in blocks, which a cache holds."""
+    if len(values) <= _FEW and dtype in _CODES:
+        return array(_CODES[dtype], values) if _alike(values, kind) else None
+    import numpy as np
+
+    packed = np.empty(len(values), dtype)
+    for at in range(0, len(values), _BLOCK):
+        block = values[at : at + _BLOCK]
+        if not _alike(block, kind):
+            return None
+        packed[at : at + _BLOCK] = np.fromiter(block, dtype, len(block))
+    return packed
+
+
+def _alike(values: list[Any], kind: type) -> bool:
+    return list(map(type, values)).count(kind) == len(values)
 
 
 def decode(form: int, blobs: Sequence[Any]) -> Any:
