@@ -172,12 +172,13 @@ class Imports(Work):
 
 @dataclass(frozen=True)
 class Target:
-    """A promise about mpicomp: ``value(serial, mpicomp)``, of medians in seconds, in *unit*."""
+    """A promise about mpicomp: ``value(other, mpicomp)``, of medians in seconds, in *unit*."""
 
     value: Callable[[float, float], float]
     bound: float
     unit: str
     at_least: bool
+    other: str = "serial"
 
     def reached(self, value: float) -> bool:
         """Tell whether *value* keeps the promise."""
@@ -213,10 +214,12 @@ def cases(quick: bool) -> dict[str, Case]:
     extra = Target(lambda serial, ours: (ours - serial) * 1e6, 10, "µs more a call", False)
     alone, fresh = ("1 rank", "plain python"), ("fresh processes",)
     numpy, bare = Imports("import numpy"), Imports("pass")
+    close = Target(lambda serial, ours: ours / serial, 1.5, "of serial", False)
+    no_slower = Target(lambda by_hand, ours: ours / by_hand, 1.0, "of by hand", False, "by hand")
     every = [
-        Case("seed", "1000 squares to a list", to_list, 1000, number=200),
+        Case("seed", "1000 squares to a list", to_list, 1000, number=200, target=close),
         Case("list-1e6", f"{long} squares to a list", to_list, long),
-        Case("list-1e7", f"{longer} squares to a list", to_list, longer),
+        Case("list-1e7", f"{longer} squares to a list", to_list, longer, target=no_slower),
         Case("array-1e7", f"{longer} squares to an array", to_array, longer, target=faster),
         Case("mib", "100 arrays of 1 MiB to a list", Mebibytes(), 100, size=size, target=flow),
         Case("call", "10 squares to a list", to_list, 10, alone, number=2000, target=extra),

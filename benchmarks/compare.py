@@ -85,7 +85,7 @@ def judged(case: Case, times: Times, quick: bool) -> dict[str, Any] | None:
     if case.target is None or quick:
         return None
     target, serial = case.target, times["serial"] or []
-    value = target.value(median(serial), median(times["mpicomp"] or []))
+    value = target.value(median(times[target.other] or []), median(times["mpicomp"] or []))
     promise = f"{'>=' if target.at_least else '<='} {target.bound} {target.unit}"
     noise = max(serial) / min(serial)
     return {"promise": promise, "value": value, "reached": target.reached(value), "noise": noise}

@@ -90,7 +90,7 @@ def main(args: Sequence[str] | None = None) -> int:
         n = asked.n or asked.default()
         if n > 1:
             asked.ready(asked)
-            launch.start(n, given)
+            return launch.start(n, given)
     except LaunchError as exc:
         print(f"mpicomp {asked.command}: {exc}", file=sys.stderr)
         return 1

@@ -1,10 +1,9 @@
 """Starting ranks, running a program on them, and ending them together.
 
-    this process ── becomes ──> mpiexec ── starts ──> N times ``python -m mpicomp rank ...``
+    this process ── waits for ──> mpiexec ── starts ──> N times ``python -m mpicomp rank ...``
 
-Rules of this file: starting needs no MPI in this process, which mpiexec replaces: so signals,
-standard input and the exit code are mpiexec's own.  Every rank starts MPI before anything of the
-user's runs: so a rank that fails can always end the others.
+Rules of this file: starting needs no MPI in this process (`mpicomp.supervise`).  Every rank
+starts MPI before anything of the user's runs: so a rank that fails can always end the others.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from mpicomp.errors import LaunchError, MpicompError
+from mpicomp.supervise import begun, ended, supervised
 from mpicomp.wire import guard
 from mpicomp.wire.world import expected_size, launched, mpi, world
 
@@ -25,7 +25,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import CodeType, TracebackType
-    from typing import NoReturn
 
     from mpi4py import MPI
 
@@ -74,8 +73,8 @@ def inside(n: int | None) -> bool:
     return True
 
 
-def start(n: int, args: Sequence[str]) -> NoReturn:
-    """Become the launcher of *n* ranks, each of which runs ``mpicomp`` with *args*.
+def start(n: int, args: Sequence[str]) -> int:
+    """Exit code of *n* ranks, each of which runs ``mpicomp`` with *args*.
 
     Raises
     ------
@@ -85,7 +84,7 @@ def start(n: int, args: Sequence[str]) -> NoReturn:
     command = [find_mpiexec(), "-n", str(n), sys.executable, "-m", "mpicomp", RANK, *_hide(args)]
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(command[0], command, {**os.environ, **settings(n, os.environ)})
+    return supervised(command, {**os.environ, **settings(n, os.environ)})
 
 
 def settings(n: int, environ: Mapping[str, str]) -> dict[str, str]:
@@ -218,9 +217,11 @@ def as_rank(work: Callable[[], int]) -> int:
     fate = ranks.comm.Dup() if ranks.comm is not None else None
     _by_line()
     code = 1
+    begun(ranks.rank)
     try:
         code = told(work)
     finally:
+        ended(ranks.rank, code)
         sys.stdout.flush()
         sys.stderr.flush()
         if code and fate is not None and not mpi().Is_finalized():

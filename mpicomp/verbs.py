@@ -369,8 +369,8 @@ def preduce(
     """``functools.reduce(op, gen, initial)`` for an associative *op*.
 
     Values are combined in the serial order, along a tree that the positions of the items alone
-    decide: the same bits for any number of ranks and any schedule (and, for up to 32 items, the
-    very fold from left to right).  *op* need not be commutative.
+    decide: the same bits for any number of ranks and any schedule (and, for up to 32 items without
+    *initial*, the very fold from left to right).  *op* need not be commutative.
 
     Collective: every rank of *comm* calls; the root gets the value, the others None.
 

@@ -102,13 +102,15 @@ def check_root(root: int | None, world: World) -> None:
         )
 
 
-def raise_from(world: World, rank: int, mine: Failure | None, others: int = 0) -> NoReturn:
+def raise_from(
+    world: World, rank: int, mine: Failure | None, others: int = 0, cure: str = ""
+) -> NoReturn:
     """Raise, on every rank, the failure of *rank*.
 
     Collective: every rank of the world calls.
     """
     failure: Failure = transport.broadcast_object(world, mine, rank)
-    exc = failure.exception(others)
+    exc = failure.exception(others, cure)
     exc.__mpicomp_world__ = world  # type: ignore[attr-defined]  # for the guard
     raise exc
 
@@ -122,7 +124,9 @@ def blamed(headers: list[Header]) -> int | None:
     return None if any(0 < header.f < item for header in headers) else rank
 
 
-def raise_first(world: World, headers: list[Header], caught: Caught | None) -> NoReturn:
+def raise_first(
+    world: World, call: Call, headers: list[Header], caught: Caught | None
+) -> NoReturn:
     """Raise, on every rank, the failure of the rank that is `blamed`.
 
     Collective: every rank of the world calls, with the headers of one exchange.
@@ -134,7 +138,9 @@ def raise_first(world: World, headers: list[Header], caught: Caught | None) -> N
         assert caught is not None, "this rank said it failed"
         assert caught.exception is not None, "it did not say it decided"
         mine = Failure(caught.exception, caught.item, caught.notes)
-    raise_from(world, rank, mine, sum(1 for header in headers if header.failed) - 1)
+    others = sum(1 for header in headers if header.failed) - 1
+    cure = '; errors="return" keeps the good values' if call.collector.keeps_errors else ""
+    raise_from(world, rank, mine, others, cure)
 
 
 def _failure(problem: BaseException | None) -> Failure | None:

@@ -121,7 +121,7 @@ class Call(NamedTuple):
         source = self.comprehension.source
         options = self.options
         return (
-            f"{self.verb} at {self.comprehension.where} over {source!r}, "
+            f"{self.verb}{self.comprehension.at} over {source!r}, "
             f"schedule={options.schedule}, root={options.root}, errors={options.errors!r}"
             f"{self.detail and ', ' + self.detail}"
         )

@@ -56,6 +56,8 @@ def compute(
     Caught or None
         What ended it early; None when all was computed, or need not be.
     """
+    if world.interrupted:
+        return _caught(Caught(0, KeyboardInterrupt()), cutoff)
     listened = perf_counter()
     limit = maxsize
     for run in runs:
@@ -72,10 +74,14 @@ def compute(
             if call.events is not None:
                 call.events.append((piece.start, piece.stop, piece.step, began, perf_counter()))
             if caught is not None:
-                if cutoff is not None:
-                    cutoff.announce(caught.item)
-                return caught
+                return _caught(caught, cutoff)
     return None
+
+
+def _caught(caught: Caught, cutoff: Cutoff | None) -> Caught:
+    if cutoff is not None:
+        cutoff.announce(caught.item)
+    return caught
 
 
 def pieces(call: Call, run: range, listening: bool) -> Iterable[range]:

@@ -16,9 +16,10 @@ from typing import Any
 
 from mpicomp.engine.agree import Agreement, blamed, check_root, place, raise_first
 from mpicomp.engine.call import LEAVE, Call, unpack
-from mpicomp.engine.compute import Caught, compute, drain
+from mpicomp.engine.compute import Caught, compute, drain, source_note
 from mpicomp.engine.computing import Computed, computed
 from mpicomp.engine.gather import Sending, collect, forget, own, packed, sending
+from mpicomp.engine.share import at_hand
 from mpicomp.engine.timing import keep
 from mpicomp.errors import ConcurrentCallError
 from mpicomp.plan.failure import tell
@@ -60,7 +61,13 @@ def run(verb: str, comm: MPI.Intracomm | None, build: Callable[[], Call]) -> Any
         if ranks.size == 1:  # in a job of more, where its items must not call the others
             return _by_itself(ranks, build)
         install_guard(ranks)
-        return parallel(ranks, verb, build)
+        try:
+            value = parallel(ranks, verb, build)
+        finally:
+            interrupted, ranks.interrupted = ranks.interrupted, False
+        if interrupted:
+            raise KeyboardInterrupt
+        return value
 
 
 def _by_itself(ranks: World, build: Callable[[], Call]) -> Any:
@@ -104,13 +111,17 @@ class alone:  # reads as a clause: with alone(verb)
 def serial(ranks: World, call: Call) -> Any:
     """The call on this process alone."""
     began = perf_counter()
-    source = call.comprehension.source
+    source, problem = call.comprehension.source, None
     if isinstance(source, Stream):
         caught, n = drain(ranks, call, source)
     else:
+        if call.options.errors == "return":  # an error of the source's own has no item's place
+            source, problem = at_hand(source)
         n = source.n or 0
         call.collector.prepare(ranks, n, call.comprehension.one_to_one, call.options.root)
         caught = compute(ranks, call, source, _runs(call, n))
+    if problem is not None and caught is None:
+        caught = Caught(n, problem, (source_note(ranks),))
     if caught is not None and caught.exception is not None:
         tell(caught.exception, caught.notes)
         raise caught.exception
@@ -160,7 +171,7 @@ def conclude(ranks: World, call: Call, done: Computed, cutoff: Cutoff, began: fl
     cutoff.settle(sum(h.d & 1 for h in headers), headers[0].d >> 1)
     if blamed(headers) is not None:
         forget(ranks, headers, mine, root)
-        raise_first(ranks, headers, caught)
+        raise_first(ranks, call, headers, caught)
     n = max(n, *(h.e for h in headers))  # of a stream, the root alone knows
     value = collect(ranks, call, headers, mine, in_order, n)
     keep(ranks, call, n, began, met, headers)

@@ -163,6 +163,13 @@ class Comprehension:
             return self.name
         return f"{self.code.co_filename}:{self.code.co_firstlineno}"
 
+    @property
+    def at(self) -> str:
+        """The same behind the name of a verb."""
+        if self.code is None:
+            return f" of {self.name}" if self.name else ""
+        return f" at {self.where}"
+
 
 def take_apart(expression: object, verb: str) -> Comprehension:
     """Split a generator expression or a ``map`` object.
@@ -229,6 +236,8 @@ def _innermost(function: object) -> object:
 
 def _name_of(function: object) -> str:
     """What to call a function without Python code, such as ``abs``."""
+    if function is None:
+        return ""
     function = _innermost(function)
     return str(getattr(function, "__qualname__", None) or type(function).__qualname__)
 

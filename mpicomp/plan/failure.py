@@ -42,14 +42,17 @@ class Failure:
         self.packed = pack(exception)
         self.text = traceback_text(exception)
 
-    def exception(self, others: int = 0) -> BaseException:
-        """The exception, with its notes and the traceback's text as its cause."""
+    def exception(self, others: int = 0, cure: str = "") -> BaseException:
+        """The exception, with its notes and the traceback's text as its cause.
+
+        *others* ranks have failed too; *cure* says how to get the good values.
+        """
         exc = unpack(self.packed)
         exc.__cause__ = RemoteTraceback(self.text)
         tell(exc, self.notes)
         if others:
             items = "another item" if others == 1 else f"{others} other items"
-            exc.add_note(f'  {items} failed too; errors="return" keeps the good values')
+            exc.add_note(f"  {items} failed too{cure}")
         return exc
 
 

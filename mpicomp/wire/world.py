@@ -29,7 +29,14 @@ LAUNCHERS = (
     "SLURM_STEP_NUM_TASKS",
 )  # fmt: skip
 _SPIN = 0.0005  # seconds: a rank this late is not waited for at full speed any more
+_PATIENCE = 2.0  # seconds
 _NAP = 0.001  # seconds: the longest sleep between two looks
+
+
+_TOO_LATE = (
+    "MPI has been finalized, and the ranks cannot reach each other any more; "
+    "make the call before MPI.Finalize(), or leave finalizing to the end of the program"
+)
 
 
 class World:
@@ -43,6 +50,8 @@ class World:
         Name of this machine.
     comm : mpi4py.MPI.Intracomm or None
         The private duplicate; None when serial.
+    interrupted : bool
+        This rank has got Ctrl-C while it waited for the others.
 
     Examples
     --------
@@ -61,6 +70,7 @@ class World:
         "comm",
         "counter",
         "host",
+        "interrupted",
         "node",
         "rank",
         "size",
@@ -73,6 +83,7 @@ class World:
         self.node: MPI.Intracomm | None = None
         self.counter: Counter | None = None
         self.closed = False
+        self.interrupted = False
         self._mine = bytearray(HEADER)
         self._all = bytearray(HEADER * self.size)
         self._persistent: MPI.Prequest | None = None
@@ -109,8 +120,24 @@ class World:
     def headers(self) -> bytearray:
         """The second half of `exchange`: wait for all."""
         if self._offered is not None:
-            wait(self._offered)
+            try:
+                wait(self._offered)
+            except KeyboardInterrupt:
+                self._interrupt(self._offered)
         return self._all
+
+    def _interrupt(self, exchange: MPI.Request) -> None:
+        """Let the exchange end, if the others come: they do when they are interrupted as well.
+
+        Otherwise this world is of no more use, and the next call makes a new one.
+        """
+        self.interrupted = True  # and told of at the end of the call
+        until = time.monotonic() + _PATIENCE
+        while not exchange.Test():
+            if time.monotonic() > until:
+                self.closed = True
+                raise KeyboardInterrupt
+            time.sleep(_NAP)
 
     def on_node(self) -> MPI.Intracomm:
         """The ranks that share this machine's memory.
@@ -181,7 +208,7 @@ def world(comm: MPI.Intracomm | None = None) -> World:
     Raises
     ------
     LaunchError
-        A launcher started several processes, but each is rank 0 of 1.
+        A launcher started several processes, but each is rank 0 of 1; MPI has been finalized.
     OptionError
         *comm* is no intracommunicator.
 
@@ -194,8 +221,10 @@ def world(comm: MPI.Intracomm | None = None) -> World:
     global _default
     if comm is not None:
         return _world_of(comm)
-    if _default is None:
+    if _default is None or _default.closed:
         _default = _first_world()
+    if _default.comm is not None and mpi().Is_finalized():
+        raise LaunchError(_TOO_LATE)
     if _default is _alone and "mpi4py.MPI" in sys.modules:
         _default = _first_world()  # the user's program has started MPI since
     return _default
@@ -250,12 +279,14 @@ def _check_launch(size: int, library: str) -> None:
 def _world_of(comm: MPI.Intracomm) -> World:
     global _keyval
     found = mpi()
+    if found.Is_finalized():
+        raise LaunchError(_TOO_LATE)
     if not isinstance(comm, found.Intracomm) or comm == found.COMM_NULL:
         raise OptionError(f"comm must be an intracommunicator of mpi4py, got {comm!r}")
     if _keyval is None:
         _keyval = found.Comm.Create_keyval(delete_fn=_forget)
     known: World | None = comm.Get_attr(_keyval)
-    if known is None:
+    if known is None or known.closed:
         known = World(comm.Dup())
         comm.Set_attr(_keyval, known)
     return known

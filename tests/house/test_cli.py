@@ -212,10 +212,11 @@ def test_one_rank_that_leaves_without_a_word_ends_all(wait: str) -> None:
 
 
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
-def test_one_rank_that_leaves_as_if_all_were_well_hangs_nobody(wait: str) -> None:
-    # MPICH's launcher gives 0 then: it is told of no failure
+def test_one_rank_that_leaves_as_if_all_were_well_is_told_of(wait: str) -> None:
     done = run(3, "-c", failing_on_rank_1("", "os._exit(0)", wait))
     assert "they came through" not in done.stdout
+    assert done.returncode != 0  # MPICH's launcher gives 0 here
+    assert "ended without reaching the end of the program" in done.stderr
 
 
 def test_a_rank_that_fails_before_the_others_start_mpi_ends_all() -> None:
@@ -230,6 +231,22 @@ def test_a_rank_that_fails_before_the_others_start_mpi_ends_all() -> None:
     done = run(3, "-c", program)
     assert done.returncode == 1
     assert "ValueError: that is why" in done.stderr
+
+
+def test_a_call_after_mpi_has_ended_is_refused() -> None:
+    program = """if True:
+        from mpi4py import MPI
+        from mpicomp import plist
+        plist(x for x in range(9))
+        rank = MPI.COMM_WORLD.rank
+        MPI.Finalize()
+        try:
+            plist(x for x in range(9))
+        except RuntimeError as exc:
+            print(rank, exc)
+    """
+    done = run(2, "-c", program)
+    assert (done.returncode, done.stdout.count("make the call before MPI.Finalize()")) == (0, 2)
 
 
 def test_an_error_that_all_agreed_on_is_told_once() -> None:

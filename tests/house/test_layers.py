@@ -19,7 +19,7 @@ LAYERS = (
     {"record"},
     {"wire"},
     {"engine"},
-    {"verbs", "parts"},
+    {"verbs", "parts", "supervise"},
     {"fronts", "launch"},
     {"__init__"},
     {"cli", "__main__"},

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -398,6 +399,40 @@ def test_a_sequence_whose_item_cannot_be_had() -> None:
             lambda: plist((fails(x, 5, 17) for x in Broken(13)), schedule=schedule), Failing
         )  # fmt: skip
         assert error.args == ("item", 5)
+
+
+def test_with_errors_returned_an_item_that_cannot_be_had_is_raised_all_the_same() -> None:
+    for schedule in SCHEDULES:
+        def call(schedule: str = schedule) -> Any:
+            return plist((fails(x, 5) for x in Broken(13)), schedule=schedule, errors="return")
+
+        error = raised(call, Failing)
+        assert error.args == ("item", 13)
+        assert "in the source itself" in error.__notes__[0]
+
+
+def test_the_good_values_are_offered_where_they_can_be_kept() -> None:
+    error = raised(lambda: plist((fails(x, *range(40)) for x in range(40)), root=None), Failing)
+    kept = "keeps the good values" in error.__notes__[-1]
+    assert kept == (WORLD.size > 1)
+    error = raised(lambda: psum(fails(x, *range(40)) for x in range(40)), Failing)
+    assert not any("keeps the good values" in note for note in error.__notes__)
+
+
+def test_ranks_interrupted_while_they_wait_can_go_on_with_the_next_call() -> None:
+    def item(x: int) -> int:
+        if x == 0 and WORLD.size > 1:  # the others wait, until one interrupts them all
+            for pid in pids:
+                os.kill(pid, signal.SIGINT)
+            time.sleep(60)
+        return x
+
+    pids = WORLD.allgather(os.getpid())
+    if WORLD.size > 1:
+        with pytest.raises(KeyboardInterrupt):
+            plist(item(x) for x in range(WORLD.size))
+    WORLD.Barrier()
+    still_works()
 
 
 class Again:

@@ -1,0 +1,149 @@
+"""How evenly uneven work is shared: the efficiency of each schedule on each kind of costs.
+
+    mpiexec -n 2 python benchmarks/uneven.py
+    mpiexec -n 2 python benchmarks/uneven.py --only "giant first" --schedules auto factoring
+
+Efficiency = what is possible / what was measured; possible is the serial time over the number of
+ranks, or the longest item.  An item counts down from a number of its own, so that it costs the
+same wherever it runs; all schedules take turns in one run, with the serial comprehension.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from mpi4py import MPI
+
+from mpicomp import plist
+
+SCHEDULES = ["static", "static,1", "dynamic,1", "guided", "trapezoid", "factoring", "auto"]
+COMM = MPI.COMM_WORLD
+
+
+def count_down(turns: int) -> int:
+    """Cost *turns*."""
+    while turns:
+        turns -= 1
+    return turns
+
+
+def turns_a_second() -> float:
+    """How fast this core counts: the fastest of several tries."""
+    best = 1.0
+    for _ in range(20):
+        began = time.perf_counter()
+        count_down(100_000)
+        best = min(best, time.perf_counter() - began)
+    return 100_000 / best
+
+
+def rows_of_mandelbrot(height: int) -> list[float]:
+    """Turns of the escape loop in each row of the picture."""
+    rows = []
+    for y in range(height):
+        total = 0
+        for x in range(60):
+            c = complex(-2.2 + 3.2 * x / 60, -1.2 + 2.4 * y / height)
+            z, turns = 0j, 0
+            while abs(z) < 2 and turns < 200:
+                z, turns = z * z + c, turns + 1
+            total += turns
+        rows.append(float(total))
+    return rows
+
+
+def costs(name: str) -> list[float]:
+    """Relative cost of each item."""
+    draw = random.Random(2012)
+    kinds: dict[str, Callable[[], list[float]]] = {
+        "log-normal": lambda: [draw.lognormvariate(0, 1.5) for _ in range(400)],
+        "ramp up": lambda: [float(k + 1) for k in range(400)],
+        "ramp down": lambda: [float(400 - k) for k in range(400)],
+        "mandelbrot": lambda: rows_of_mandelbrot(200),
+        "bimodal": lambda: [20.0 if draw.random() < 0.1 else 1.0 for _ in range(400)],
+        "equal": lambda: [1.0] * 400,
+        "equal tiny": lambda: [1.0] * 100_000,
+        "giant first": lambda: [400.0] + [1.0] * 400,
+        "giant last": lambda: [1.0] * 400 + [400.0],
+    }
+    return kinds[name]()
+
+
+KINDS = ["log-normal", "ramp up", "ramp down", "mandelbrot", "bimodal", "equal", "equal tiny",
+         "giant first", "giant last"]  # fmt: skip
+
+
+def shared(turns: list[int], words: Any) -> list[int] | None:
+    """The comprehension given to mpicomp."""
+    return plist((count_down(n) for n in turns), **words)
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Time of one call, all ranks starting together."""
+    COMM.Barrier()
+    began = time.perf_counter()
+    call()
+    taken = time.perf_counter() - began
+    COMM.Barrier()
+    return taken
+
+
+def measure(name: str, total: float, repeat: int, schedules: list[str]) -> dict[str, list[float]]:
+    """Seconds of the serial comprehension, of each schedule, and of the longest item."""
+    speed = COMM.bcast(turns_a_second())
+    share = costs(name)
+    turns = [max(1, int(total * speed * cost / sum(share))) for cost in share]
+    times: dict[str, list[float]] = {side: [] for side in ["serial", "longest", *schedules]}
+    for _ in range(repeat):
+        if COMM.rank == 0:
+            times["serial"].append(seconds_alone(lambda: [count_down(n) for n in turns]))
+            times["longest"].append(seconds_alone(lambda: count_down(max(turns))))
+        for schedule in schedules:
+            text, _, extra = schedule.partition(" with ")
+            words: Any = {"schedule": text} | ({"cost": turns} if extra == "cost" else {})
+            times[schedule].append(seconds(partial(shared, turns, words)))
+    return times
+
+
+def seconds_alone(call: Callable[[], object]) -> float:
+    """Time of one call while the other ranks sleep."""
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", nargs="+", default=KINDS, choices=KINDS)
+    parser.add_argument("--schedules", nargs="+", default=SCHEDULES)
+    parser.add_argument("--seconds", type=float, default=1.0, help="serial time of each kind (1)")
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    asked = parser.parse_args()
+    report = {}
+    if COMM.rank == 0:
+        print(f"{'':12}", *(f"{schedule:>10}" for schedule in asked.schedules), "  noise")
+    for name in asked.only:
+        times = measure(name, asked.seconds, asked.repeat, asked.schedules)
+        if COMM.rank == 0:
+            report[name] = times
+            serial = median(times["serial"])
+            possible = max(serial / COMM.size, median(times["longest"]))
+            found = [possible / median(times[schedule]) for schedule in asked.schedules]
+            noise = max(times["serial"]) / min(times["serial"])
+            print(f"{name:12}", *(f"{value:10.3f}" for value in found), f"{noise:7.2f}", flush=True)
+    if asked.json and COMM.rank == 0:
+        asked.json.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
