@@ -42,7 +42,9 @@ _DEFAULTS: Mapping[str, Any] = {
     "errors": "raise",
     "dispatch": None,
 }
-_SPREAD = "static,16"  # for verbs that stop early: all ranks near the front of the serial order
+AUTO, WHOLE, SPREAD = "auto", "static", "static,16"
+"""The schedule of a verb for which nothing is said: as measured; one run for each rank; for those
+that stop early, all ranks near the front of the serial order."""
 _current: ContextVar[Mapping[str, Any]] = ContextVar("mpicomp.options", default=_DEFAULTS)
 
 
@@ -59,7 +61,8 @@ class options:  # reads as a verb: with options(...)
         ``"static"``, ``"static,b"``, ``"dynamic,b"``, ``"guided"``, …: see docs/schedules.md.
         Or a plan of your own: an object with ``n``, ``p``, ``nchunks`` and ``span(k)``.
         None or ``"runtime"``: what the environment variable ``MPICOMP_SCHEDULE`` says at the
-        first call, else ``"static"``.
+        first call, else ``"auto"`` (for verbs that stop early ``"static,16"``, for batched
+        functions and `scatter` ``"static"``).
     errors : {"raise", "return"}, optional
         What becomes of an item that raises.
     dispatch : {"counter", "master"}, optional
@@ -102,14 +105,14 @@ class Options:
 
     __slots__ = ("comm", "dispatch", "errors", "root", "schedule")
 
-    def __init__(self, given: Common, *, spread: bool = False) -> None:
+    def __init__(self, given: Common, usual: str = AUTO) -> None:
         chosen: Mapping[str, Any] = {**_current.get(), **given} if given else _current.get()
         if len(chosen) > len(_DEFAULTS):
             unknown = next(name for name in chosen if name not in _DEFAULTS)
             raise OptionError(f"no option is called {unknown!r}; there are {', '.join(_DEFAULTS)}")
         self.comm: Intracomm | None = chosen["comm"]
         self.root: int | None = _rank(chosen["root"])
-        self.schedule = _schedule(chosen["schedule"], _SPREAD if spread else "static")
+        self.schedule = _schedule(chosen["schedule"], usual)
         self.errors: str = chosen["errors"]
         if self.errors not in ("raise", "return"):
             raise OptionError(f'errors must be "raise" or "return", got {self.errors!r}')
@@ -130,19 +133,19 @@ class Options:
 
 
 @cache
-def usual(spread: bool) -> Options:
+def unsaid(usual: str) -> Options:
     """The options of a call that says nothing, where nothing was said around it either.
 
     So the environment is read once, as OpenMP reads its own.
     """
-    return Options({}, spread=spread)
+    return Options({}, usual)
 
 
-def chosen(given: Common, *, spread: bool = False) -> Options:
-    """The options of a call."""
+def chosen(given: Common, usual: str = AUTO) -> Options:
+    """The options of a call, whose schedule is *usual* where nobody says another."""
     if not given and _current.get() is _DEFAULTS:
-        return usual(spread)
-    return Options(given, spread=spread)
+        return unsaid(usual)
+    return Options(given, usual)
 
 
 class OwnPlan:

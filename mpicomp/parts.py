@@ -16,7 +16,7 @@ from mpicomp.engine.computing import Computed
 from mpicomp.engine.run import alone, conclude, install_guard, nested
 from mpicomp.engine.share import at_hand, distribute, runs_of
 from mpicomp.errors import OptionError
-from mpicomp.options import Options
+from mpicomp.options import WHOLE, Options
 from mpicomp.plan.comprehension import Comprehension
 from mpicomp.plan.find import find_source
 from mpicomp.plan.schedule import parse
@@ -115,7 +115,7 @@ def scatter(xs: Iterable[Any], /, **options: Unpack[Common]) -> Part:
     ranks = World() if nested() else world(Options.comm_of(options))
 
     def build() -> Call:
-        chosen = Options(options)
+        chosen = Options(options, WHOLE)
         if chosen.root is None:
             raise OptionError("scatter needs the rank that has the items: write root=0")
         check_root(chosen.root, ranks)

@@ -17,7 +17,7 @@ from mpicomp.engine.call import Call
 from mpicomp.engine.collect import Folded, Listed, Searched, Summed, dict_of, picked, set_of
 from mpicomp.engine.run import run
 from mpicomp.errors import OptionError
-from mpicomp.options import Options, chosen
+from mpicomp.options import AUTO, SPREAD, WHOLE, Options, chosen
 from mpicomp.plan.batch import batched_map
 from mpicomp.plan.comprehension import code_of, take_apart
 from mpicomp.record.recording import recording
@@ -44,11 +44,11 @@ def _call(
     collector: Callable[[Comprehension, Options], Collector],
     options: Common,
     detail: str = "",
-    spread: bool = False,
+    usual: str = AUTO,
     make: Callable[[], Comprehension] | None = None,
 ) -> Any:
     def build() -> Call:
-        asked = chosen(options, spread=spread)
+        asked = chosen(options, usual)
         apart = take_apart(expression, verb) if make is None else make()
         collected = collector(apart, asked)
         if asked.errors == "return" and not collected.keeps_errors:
@@ -329,7 +329,7 @@ def pany(
     >>> pany(x * x == 49 for x in range(10**12))
     True
     """
-    return _call("pany", gen, lambda *_: Searched(sought=True), options, spread=True)  # type: ignore[no-any-return]  # as in plist
+    return _call("pany", gen, lambda *_: Searched(sought=True), options, usual=SPREAD)  # type: ignore[no-any-return]  # as in plist
 
 
 def pall(
@@ -356,7 +356,7 @@ def pall(
     >>> pall(x < 5 for x in range(10**12))
     False
     """
-    return _call("pall", gen, lambda *_: Searched(sought=False), options, spread=True)  # type: ignore[no-any-return]  # as in plist
+    return _call("pall", gen, lambda *_: Searched(sought=False), options, usual=SPREAD)  # type: ignore[no-any-return]  # as in plist
 
 
 def preduce(
@@ -453,4 +453,5 @@ def pmap(
             return batched_map(function, iterables, code_of(function))
         return take_apart(map(function, *iterables), "pmap")
 
-    return _call("pmap", None, lambda *_: Listed(keeps_errors=True), options, make=make)  # type: ignore[no-any-return]  # as in plist
+    way = WHOLE if batched else AUTO
+    return _call("pmap", None, lambda *_: Listed(keeps_errors=True), options, usual=way, make=make)  # type: ignore[no-any-return]  # as in plist

@@ -7,10 +7,12 @@ computing an item costs less than getting its values from another rank, claims e
 
 from __future__ import annotations
 
+from math import inf
 from time import perf_counter
 from typing import Any
 
 from mpicomp.engine.collect import Listed
+from mpicomp.plan.comprehension import facts_of
 from mpicomp.wire.forms import decode, encode
 
 TYPE_CHECKING = False
@@ -18,7 +20,21 @@ if TYPE_CHECKING:
     from mpicomp.engine.call import Call
 
 _SAMPLE = 64
+_QUICK = 0.0005  # seconds of a call which one rank should do
 _SPEED = 3e9  # bytes a second at which large results arrive
+
+
+def patience(call: Call) -> float:
+    """Seconds that a rank leaves to the root before it begins: it was done by then last time."""
+    code = call.comprehension.code
+    took = facts_of(code).took if code is not None else inf
+    return 2 * took if took < _QUICK else 0.0
+
+
+def remember(call: Call, seconds: float) -> None:
+    """Note what a call has taken."""
+    if call.comprehension.code is not None and call.options.schedule.kind == "auto":
+        facts_of(call.comprehension.code).took = seconds
 
 
 class Chooser:

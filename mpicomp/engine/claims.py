@@ -8,6 +8,7 @@ others' queues.  So no rank is idle while there is work, and none ever waits for
 from __future__ import annotations
 
 from itertools import accumulate
+from os import sched_yield
 from time import perf_counter
 
 from mpicomp.plan.spans import SpanSizer
@@ -53,7 +54,11 @@ def _claims(
 
 
 def span_runs(
-    counter: Counter, n: int, ranks: int, whole: Callable[[float, int], bool]
+    counter: Counter,
+    n: int,
+    ranks: int,
+    whole: Callable[[float, int], bool],
+    patience: float = 0.0,
 ) -> Iterator[range]:
     """Spans of ``range(n)``, sized by what this rank has measured (`mpicomp.plan.spans`).
 
@@ -63,6 +68,8 @@ def span_runs(
     n, ranks : int
     whole : callable
         (seconds per item, items left) -> whether this rank is to go on alone.
+    patience : float
+        Seconds to leave to the others, who may be done by then.
     """
     groups = len(counter.heads)
     ends = accumulate(counter.sizes, initial=0)
@@ -73,6 +80,9 @@ def span_runs(
     def amount(left: int) -> int:
         return sizer.size(left, alone=whole(sizer.cost, left))
 
+    until = perf_counter() + patience
+    while patience and perf_counter() < until and counter.claim(0) < totals[counter.group]:
+        sched_yield()
     for group, first, stop in _claims(counter, totals, amount):
         began = perf_counter()
         yield range(bounds[group] + first, bounds[group] + stop)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mpicomp.engine.auto import Chooser
+from mpicomp.engine.auto import Chooser, patience
 from mpicomp.engine.claims import span_runs, table_runs
 from mpicomp.engine.compute import Caught, compute, source_note
 from mpicomp.engine.handed import handed_out, lead, work
@@ -175,7 +175,9 @@ def _counter(setting: Setting) -> Computed:
     if problem is not None:
         return Computed(_blame(problem, root), n, counter=counter)
     if plan is None:
-        runs = span_runs(counter, n, world.size, Chooser(call, world.rank == root).whole)
+        alone = world.rank == root
+        later = 0.0 if alone else patience(call)
+        runs = span_runs(counter, n, world.size, Chooser(call, alone).whole, later)
     else:
         runs = table_runs(counter, plan)
     return Computed(compute(world, call, source, runs, cutoff), n, counter=counter)

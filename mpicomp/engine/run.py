@@ -15,6 +15,7 @@ from time import perf_counter
 from typing import Any
 
 from mpicomp.engine.agree import Agreement, blamed, check_root, place, raise_first
+from mpicomp.engine.auto import remember
 from mpicomp.engine.call import LEAVE, Call, unpack
 from mpicomp.engine.compute import Caught, compute, drain, source_note
 from mpicomp.engine.computing import Computed, computed
@@ -145,7 +146,9 @@ def parallel(ranks: World, verb: str, build: Callable[[], Call]) -> Any:
     cutoff = Cutoff(ranks, agreed.settle)
     done = computed(ranks, agreed, cutoff)
     agreed.settle()
-    return conclude(ranks, agreed.call, done, cutoff, began)
+    value = conclude(ranks, agreed.call, done, cutoff, began)
+    remember(agreed.call, perf_counter() - began)
+    return value
 
 
 def conclude(ranks: World, call: Call, done: Computed, cutoff: Cutoff, began: float = 0.0) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 from mpicomp.errors import ComprehensionError
 from mpicomp.plan.decomposition import Cyclic
 from mpicomp.plan.source import Branch, Data, Held, Picked, rebuild
-from mpicomp.wire.rows import scatter_rows
+from mpicomp.wire.rows import scatter_rows, share_rows
 from mpicomp.wire.transport import broadcast_object, scatter_values
 
 TYPE_CHECKING = False
@@ -97,9 +97,13 @@ def replicate(world: World, source: Source, outline: tuple[Any, ...], root: int)
     """
     own = source.leaves() if world.rank == root else None
     leaves = []
-    for place, _ in enumerate(_leaf_outlines(outline)):
+    for place, (n, array) in enumerate(_leaf_outlines(outline)):
         items = own[place].items if own else None
-        leaves.append(Data(broadcast_object(world, items, root)))
+        if array is not None:
+            items = share_rows(world, items, array[0], (n, *array[1]), root)
+        else:
+            items = broadcast_object(world, items, root)
+        leaves.append(Data(items))
     return _rebuilt(world, source, outline, leaves, root)
 
 

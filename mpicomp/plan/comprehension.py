@@ -14,6 +14,7 @@ from __future__ import annotations
 import gc
 from functools import partial
 from itertools import starmap
+from math import inf
 from types import AsyncGeneratorType, FunctionType, GeneratorType
 
 from mpicomp.errors import ComprehensionError
@@ -31,9 +32,15 @@ if TYPE_CHECKING:
 
 
 class CodeFacts:
-    """What is asked of a code object again and again: a stable digest, its yields, its list."""
+    """What is asked of a code object again and again: a stable digest, its yields, its list.
 
-    __slots__ = ("code", "digest", "list_code", "one_to_one")
+    Attributes
+    ----------
+    took : float
+        Seconds that the last call of it took, where somebody has measured; else infinite.
+    """
+
+    __slots__ = ("code", "digest", "list_code", "one_to_one", "took")
 
     def __init__(self, code: CodeType) -> None:
         self.code = code
@@ -41,6 +48,7 @@ class CodeFacts:
         expression = code.co_name == "<genexpr>"
         self.one_to_one = yields_once(code) if expression else True
         self.list_code = list_code(code) if expression else None
+        self.took = inf
 
 
 _facts: dict[int, CodeFacts] = {}

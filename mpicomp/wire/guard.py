@@ -111,8 +111,9 @@ def _leave(leave: bytes) -> None:
     while waiting:
         for world in [world for world in waiting if world.complete()]:
             waiting.remove(world)
-            if world.headers() != leave * world.size and not _together(world):
+            if world.headers() == leave * world.size:
+                world.close()
+            elif not _together(world):
                 _abort()  # they were in a verb, have been told, and have not ended for it
-            world.close()
         time.sleep(nap)
         nap = min(0.01, 2 * nap)

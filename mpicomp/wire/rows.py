@@ -93,6 +93,29 @@ def scatter_rows(
     return mine
 
 
+def share_rows(world: World, rows: Any, dtype: Any, shape: tuple[int, ...], root: int) -> Any:
+    """All of the root's rows.
+
+    Collective: every rank of the world calls; each gets an ndarray of that *shape*.
+
+    Parameters
+    ----------
+    world : World
+    rows : ndarray
+        On the root; ignored elsewhere.
+    dtype, shape
+        Of the whole, known to every rank.
+    root : int
+    """
+    import numpy as np
+
+    mine = world.rank == root
+    whole = np.ascontiguousarray(rows) if mine else np.empty(shape, dtype)
+    if whole.size and dtype.itemsize:
+        transport.fill(world, whole.reshape(-1).view("B"), root)
+    return rows if mine else whole
+
+
 def _send(world: World, raw: Any, row_bytes: int, decomposition: Decomposition, rank: int) -> None:
     assert world.comm is not None, "nobody to send to"
     row = mpi().BYTE.Create_contiguous(row_bytes)

@@ -204,9 +204,18 @@ def broadcast(world: World, blobs: list[Any] | None, root: int) -> list[Any]:
 
         blobs = [np.empty(size, np.uint8) for size in sizes]
     for blob in blobs:
-        for piece in pieces(blob):
-            comm.Bcast([piece, mpi().BYTE], root)
+        fill(world, blob, root)
     return blobs
+
+
+def fill(world: World, blob: Any, root: int) -> None:
+    """The root's bytes in everyone's *blob*, which has their size.
+
+    Collective: every rank of the world calls.
+    """
+    assert world.comm is not None, "nobody to broadcast to"
+    for piece in pieces(blob):
+        wait(world.comm.Ibcast([piece, mpi().BYTE], root))
 
 
 def broadcast_object(world: World, value: Any, root: int) -> Any:

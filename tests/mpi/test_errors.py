@@ -90,7 +90,9 @@ def grid(x: float, y: float) -> float:
 
 def test_the_error_says_item_value_rank_host_line_and_remote_traceback() -> None:
     xs = [1.5] * 7 + [0.0]
-    error = raised(lambda: plist(grid(1.0, x) for x in xs), ZeroDivisionError)
+    error = raised(
+        lambda: plist((grid(1.0, x) for x in xs), schedule="static"), ZeroDivisionError
+    )  # fmt: skip
     told = "\n".join(error.__notes__)
     for part in ("item 7", "x=0.0", f"rank {WORLD.size - 1}", os.uname().nodename,
                  "test_errors.py", "grid(1.0, x) for x in xs"):  # fmt: skip
@@ -350,7 +352,8 @@ def test_a_result_that_cannot_be_unpickled() -> None:
     if PARALLEL:
         for kind in (ValueError, SystemExit):
             for root in (0, None):
-                raised(lambda: plist((Untouchable(kind("no")) for _ in range(20)), root=root), kind)
+                raised(lambda: plist((Untouchable(kind("no")) for _ in range(20)), root=root,
+                                     schedule="static"), kind)  # fmt: skip
 
 
 def test_an_item_that_cannot_be_unpickled() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mpi4py import MPI
 
 from mpicomp import OptionError, options, pany, parray, pdict, plist, pmap, preduce, psum
-from mpicomp.options import usual
+from mpicomp.options import unsaid
 from mpicomp.plan.chunks import table
 from mpicomp.wire import counter as counters
 from mpicomp.wire.world import world as world_of
@@ -158,7 +158,7 @@ def test_a_counter_cannot_count_a_stream() -> None:
 
 def test_the_environment_says_what_the_code_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPICOMP_SCHEDULE", "nonsense")
-    usual.cache_clear()  # it was read at the first call
+    unsaid.cache_clear()  # it was read at the first call
     raised(lambda: plist(x for x in range(9)), ValueError)
     raised(lambda: plist((x for x in range(9)), schedule="runtime"), ValueError)
     holds(plist((x for x in range(9)), schedule="guided"), list(range(9)))

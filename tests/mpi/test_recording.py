@@ -13,7 +13,8 @@ from tests.mpi.laws import holds, together
 
 WORLD = MPI.COMM_WORLD
 WAYS: list[tuple[dict[str, Any], str]] = [
-    ({}, "static"),
+    ({}, "counter"),
+    ({"schedule": "static"}, "static"),
     ({"schedule": "static,3"}, "static"),
     ({"schedule": "guided"}, "counter"),
     ({"schedule": "auto"}, "counter"),

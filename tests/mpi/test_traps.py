@@ -176,7 +176,8 @@ def test_a_dead_rank_is_not_waited_for(how: int, tmp_path: Path) -> None:
 import os
 from mpicomp import plist, world
 plist(x for x in range(9))
-plist(os.kill(os.getpid(), {int(how)}) if world().rank == 1 else x for x in range(9))
+gen = (os.kill(os.getpid(), {int(how)}) if world().rank == 1 else x for x in range(9))
+plist(gen, schedule="static")
 """
     code, _, _ = program(tmp_path, text, env={"PYTHONFAULTHANDLER": ""}, ranks=2)
     assert code != 0
