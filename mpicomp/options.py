@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         schedule: str | Schedule | PlanLike
         errors: str
         dispatch: str | None
+        effects: str
 
 
 _DEFAULTS: Mapping[str, Any] = {
@@ -40,6 +41,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "schedule": None,
     "errors": "raise",
     "dispatch": None,
+    "effects": "warn",
 }
 _SPREAD = "static,16"  # for verbs that stop early: all ranks near the front of the serial order
 _current: ContextVar[Mapping[str, Any]] = ContextVar("mpicomp.options", default=_DEFAULTS)
@@ -64,6 +66,9 @@ class options:  # reads as a verb: with options(...)
     dispatch : {"counter", "master"}, optional
         Who hands out the chunks of a schedule that is not static: nobody, or the root.  None:
         nobody, except for streams and for schedules that adapt to measured times.
+    effects : {"warn", "raise", "ignore"}, optional
+        What becomes of a side effect that is found in the code before anything runs: a
+        `SideEffectWarning` on the root, a `SideEffectError` on all ranks, or nothing.
 
     Raises
     ------
@@ -99,7 +104,7 @@ class options:  # reads as a verb: with options(...)
 class Options:
     """The options of one call, checked as far as one rank can."""
 
-    __slots__ = ("comm", "dispatch", "errors", "root", "schedule")
+    __slots__ = ("comm", "dispatch", "effects", "errors", "root", "schedule")
 
     def __init__(self, given: Common, *, spread: bool = False) -> None:
         chosen: Mapping[str, Any] = {**_current.get(), **given} if given else _current.get()
@@ -115,6 +120,9 @@ class Options:
         self.dispatch: str | None = chosen["dispatch"]
         if self.dispatch not in (None, "counter", "master"):
             raise OptionError(f'dispatch must be "counter" or "master", got {self.dispatch!r}')
+        self.effects: str = chosen["effects"]
+        if self.effects not in ("warn", "raise", "ignore"):
+            raise OptionError(f'effects must be "warn", "raise" or "ignore", got {self.effects!r}')
         if self.dispatch == "counter" and self.schedule.kind in ("static", "adaptive"):
             raise OptionError(
                 f'dispatch="counter" is for schedules whose chunks are known and whose ranks are '

@@ -20,6 +20,7 @@ from mpicomp.engine.compute import Caught, compute, drain
 from mpicomp.engine.computing import Computed, computed
 from mpicomp.engine.gather import Sending, collect, forget, own, packed, sending
 from mpicomp.engine.timing import keep
+from mpicomp.engine.watch import watch
 from mpicomp.errors import ConcurrentCallError
 from mpicomp.plan.failure import tell
 from mpicomp.plan.source import Stream
@@ -66,6 +67,7 @@ def run(verb: str, comm: MPI.Intracomm | None, build: Callable[[], Call]) -> Any
 def _by_itself(ranks: World, build: Callable[[], Call]) -> Any:
     call = build()
     check_root(call.options.root, ranks)
+    watch(call, ranks.rank)
     return serial(ranks, call)
 
 
