@@ -10,7 +10,7 @@ needed); a dict that an item writes under a key of its own and reads back (a cac
 
 from __future__ import annotations
 
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import NamedTuple
 
 from mpicomp.plan import shared
@@ -133,7 +133,7 @@ class Visit:
         if self._code.co_name in _COMPREHENSIONS:
             if name in self.machine.loaded:
                 self.found("carried", name, line)
-        elif not self._fills(name, value):
+        elif not (self._fills(name, value) or _is_module(value)):
             self.found(kind, name, line)
 
     def wrote_attribute(self, owner: Shared, name: str, value: Value, line: int) -> None:
@@ -214,6 +214,10 @@ class Visit:
                 got = got._replace(obj=values[1].kind())
             return got
         return _result(callee) or derived(*values)
+
+
+def _is_module(value: Value) -> bool:
+    return isinstance(value, Shared) and type(value.obj) is ModuleType  # ``global np; import``
 
 
 def _result(callee: Shared) -> Value:

@@ -438,6 +438,30 @@ FOUND = {
         ids = itertools.count()
         gen = ((next(ids), x) for x in range(10))  #! ids
         """,
+    "a method of a list by another name": """
+        seen = []
+        note = seen.append
+        gen = (note(x) for x in range(10))  #! note
+        """,
+    "a function's default that is passed on by a star": """
+        def f(x, seen=[]):
+            seen.append(x)  #! seen
+        gen = (f(*pair) for pair in [(1,), (2,)])
+        """,
+    "a global that is deleted": """
+        def f(x):
+            global table
+            del table  #! table
+        gen = (f(x) for x in range(10))
+        """,
+    "an object set by setattr": """
+        class Box: pass
+        box = Box()
+        def f(x):
+            setattr(box, "x", x)  #! box
+            box.__dict__["y"] = x  #! box.__dict__
+        gen = (f(x) for x in range(10))
+        """,
     "a generator": """
         rest = (x for x in range(100))
         gen = (sum(rest) + x for x in range(10))  #! rest
@@ -654,6 +678,28 @@ CLEAN = {
                 return self.table[x]
         model = Model()
         gen = (model.get(x) for x in range(10))
+        """,
+    "a module imported when first needed": """
+        def f(x):
+            global math
+            import math
+            return math.sqrt(x)
+        gen = (f(x) for x in range(10))
+        """,
+    "one object for all": """
+        class Only:
+            _it = None
+            _all = {}
+            def __new__(cls):
+                if cls._it is None:
+                    cls._it = super().__new__(cls)
+                return cls._it
+            def kept(self, x):
+                if x not in self._all:
+                    self._all[x] = str(x)
+                return self._all[x]
+        only = Only()
+        gen = (Only().kept(only.kept(x)) for x in range(10))
         """,
     "of a thread": """
         import threading
