@@ -110,7 +110,7 @@ def is_of_a_thread(obj: Any) -> bool:
 def seeds(callee: Shared) -> bool:
     """Whether the call gives a global random stream a start of the item's own."""
     numpy = sys.modules.get("numpy.random")
-    if callee.obj is getattr(numpy, "seed", UNKNOWN):
+    if numpy is not None and callee.obj is numpy.seed:
         return True
     return callee.name == "seed" and is_stream(_self_of(callee))
 
@@ -187,14 +187,18 @@ def element(container: Shared) -> Shared:
     return Shared(f"{container.text}[...]", _sample(container.obj))
 
 
+def empty(kind: Any) -> Any:
+    """An empty list, dict or set; no other class is asked for an object."""
+    return next((made() for made in (list, dict, set) if made is kind), UNKNOWN)
+
+
 def _sample(obj: Any) -> Any:
     kind = type(obj)
     if issubclass(kind, dict):
         for value in dict.values(obj):
             return value
         if issubclass(kind, defaultdict):
-            made: Any = vars(defaultdict)["default_factory"].__get__(obj)
-            return made() if made is list or made is dict or made is set else UNKNOWN
+            return empty(vars(defaultdict)["default_factory"].__get__(obj))
     if issubclass(kind, (list, tuple)):
         base: Any = list if issubclass(kind, list) else tuple
         for value in base.__iter__(obj):

@@ -11,6 +11,7 @@ import dataclasses
 import dis
 import functools
 import re
+import sys
 import textwrap
 import typing
 import warnings
@@ -813,9 +814,12 @@ CLEAN = {
         class Meta(type):
             def __getattr__(cls, name): raise SystemExit("the class's __getattr__ was run")
         class Other(metaclass=Meta): pass
-        odd, table = Odd(), {1: Odd()}
+        class Never:
+            def __init__(self): raise SystemExit("an object was made")
+        odd, table, empty = Odd(), {1: Odd()}, {}
         def f(x):
             return (odd.value.append(x), odd.missing(x), odd[x], odd == x, Other.missing.pop(),
+                    empty.setdefault(x, Never()).x, empty.get(x, Never()).y, Never().append(x),
                     table[x].value, table.get(x, odd), odd(x), Other().missing)
         gen = (f(x) for x in range(10))
         """,
@@ -911,6 +915,42 @@ def test_the_same_code_is_inspected_once() -> None:
 
 
 # whatever the code is
+
+
+@pytest.mark.parametrize(("depth", "seen"), [(15, True), (100, False)])
+def test_calls_are_followed_to_a_bounded_depth(depth: int, seen: bool) -> None:
+    chain = "".join(f"def f{k}(x): return f{k + 1}(x)\n" for k in range(depth))
+    end = f"log = []\ndef f{depth}(x): log.append(x)\nrun = f0\n"
+    assert bool(effects_of(made(chain + end))) is seen
+
+
+def test_without_numpy_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "numpy"]:
+        monkeypatch.delitem(sys.modules, name)
+    program = """
+        import random
+        def f(x):
+            missing.seed(x)
+            return random.random()  #! random.random
+        gen = (f(x) for x in range(10))
+        """
+    assert told(effects_of(made(program))) == marked(program)
+
+
+def test_what_goes_wrong_in_the_inspection_breaks_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise KeyError("unexpected")
+
+    monkeypatch.setitem(HANDLERS, "LOAD_GLOBAL", fails)
+    assert effects_of(made(FOUND["the counter"])) == ()
+
+
+def test_a_great_deal_of_code_is_not_walked_to_its_end() -> None:
+    body = "".join(f"    y = x + {k}.5\n" for k in range(9000))
+    assert (
+        effects_of(made(f"log = []\ndef g(x): log.append(x)\ndef f(x):\n{body}    g(x)\nrun = f"))
+        == ()
+    )
 
 
 @pytest.mark.parametrize("opname", sorted(HANDLERS))
