@@ -18,6 +18,8 @@ from mpicomp.errors import (
     OptionError,
     RemoteError,
     ScheduleError,
+    SideEffectError,
+    SideEffectWarning,
     TransportError,
 )
 from mpicomp.options import options
@@ -61,6 +63,8 @@ __all__ = [
     "Record",
     "RemoteError",
     "ScheduleError",
+    "SideEffectError",
+    "SideEffectWarning",
     "TransportError",
     "World",
     "__version__",

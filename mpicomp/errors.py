@@ -96,6 +96,32 @@ class ConcurrentCallError(MpicompError, RuntimeError):
     """
 
 
+class SideEffectError(MpicompError, RuntimeError):
+    """With ``effects="raise"``: the items do something to what lies outside them.
+
+    Examples
+    --------
+    >>> from mpicomp import SideEffectError, plist
+    >>> seen = []
+    >>> try:
+    ...     plist((seen.append(x) for x in range(3)), effects="raise")
+    ... except SideEffectError as error:
+    ...     print(str(error).partition(" (")[0].partition(" changes ")[2])
+    'seen', which all items share
+    """
+
+
+class SideEffectWarning(UserWarning):
+    """The items do something to what lies outside them, which differs in parallel.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from mpicomp import SideEffectWarning
+    >>> warnings.simplefilter("ignore", SideEffectWarning)  # as effects="ignore" in every call
+    """
+
+
 class LaunchError(MpicompError, RuntimeError):
     """The launcher started several processes, but each believes it is alone; or there is none.
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         schedule: str | Schedule | PlanLike
         errors: str
         dispatch: str | None
+        effects: str
 
 
 _DEFAULTS: Mapping[str, Any] = {
@@ -41,6 +42,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "schedule": None,
     "errors": "raise",
     "dispatch": None,
+    "effects": "warn",
 }
 AUTO, WHOLE, SPREAD = "auto", "static", "static,16"
 """The schedule of a verb for which nothing is said: as measured; one run for each rank; for those
@@ -68,6 +70,9 @@ class options:  # reads as a verb: with options(...)
     dispatch : {"counter", "master"}, optional
         Who hands out the chunks of a schedule that is not static: nobody, or the root.  None:
         nobody, except for streams and for schedules that adapt to measured times.
+    effects : {"warn", "raise", "ignore"}, optional
+        What becomes of a side effect that is found in the code before anything runs: a
+        `SideEffectWarning` on the root, a `SideEffectError` on all ranks, or nothing.
 
     Raises
     ------
@@ -103,7 +108,7 @@ class options:  # reads as a verb: with options(...)
 class Options:
     """The options of one call, checked as far as one rank can."""
 
-    __slots__ = ("comm", "dispatch", "errors", "root", "schedule")
+    __slots__ = ("comm", "dispatch", "effects", "errors", "root", "schedule")
 
     def __init__(self, given: Common, usual: str = AUTO) -> None:
         chosen: Mapping[str, Any] = {**_current.get(), **given} if given else _current.get()
@@ -119,6 +124,9 @@ class Options:
         self.dispatch: str | None = chosen["dispatch"]
         if self.dispatch not in (None, "counter", "master"):
             raise OptionError(f'dispatch must be "counter" or "master", got {self.dispatch!r}')
+        self.effects: str = chosen["effects"]
+        if self.effects not in ("warn", "raise", "ignore"):
+            raise OptionError(f'effects must be "warn", "raise" or "ignore", got {self.effects!r}')
         if self.dispatch == "counter" and self.schedule.kind in ("static", "adaptive"):
             raise OptionError(
                 f'dispatch="counter" is for schedules whose chunks are known and whose ranks are '

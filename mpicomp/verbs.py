@@ -46,6 +46,7 @@ def _call(
     detail: str = "",
     usual: str = AUTO,
     make: Callable[[], Comprehension] | None = None,
+    also: tuple[object, ...] = (),
 ) -> Any:
     def build() -> Call:
         asked = chosen(options, usual)
@@ -56,7 +57,7 @@ def _call(
                 f'errors="return" puts an exception in the place of an item, and {verb} has no '
                 "such places; use plist, pset or pmap, or handle the error in the item"
             )
-        return Call(verb, apart, collected, asked, detail, [] if recording() else None)
+        return Call(verb, apart, collected, asked, detail, [] if recording() else None, also)
 
     return run(verb, Options.comm_of(options), build)
 
@@ -265,7 +266,7 @@ def pmin(
     >>> pmin((word for word in ["pear", "fig", "kiwi"]), key=len)
     'fig'
     """
-    return _call("pmin", gen, lambda *_: picked(min, key, default), options)
+    return _call("pmin", gen, lambda *_: picked(min, key, default), options, also=(key,))
 
 
 def pmax(
@@ -298,7 +299,7 @@ def pmax(
     >>> pmax((x for x in ()), default="nothing")
     'nothing'
     """
-    return _call("pmax", gen, lambda *_: picked(max, key, default), options)
+    return _call("pmax", gen, lambda *_: picked(max, key, default), options, also=(key,))
 
 
 def pany(
@@ -402,7 +403,7 @@ def preduce(
             raise OptionError("write preduce(op, gen) or preduce(op, gen, initial), op a function")
         return Folded(op, *initial)
 
-    return _call("preduce", gen, collector, options)
+    return _call("preduce", gen, collector, options, also=(op,))
 
 
 def pmap(

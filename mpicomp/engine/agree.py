@@ -9,6 +9,7 @@ from sys import maxsize
 from typing import NoReturn
 
 from mpicomp.engine.call import BEGIN, CLOSE, Call, Header, disagree, unpack
+from mpicomp.engine.watch import watch
 from mpicomp.errors import OptionError
 from mpicomp.plan.failure import Failure
 from mpicomp.wire import transport
@@ -43,6 +44,7 @@ class Agreement:
         try:
             call = build()
             check_root(call.options.root, world)
+            watch(call, world.rank)
             self._header = call.begin()
             self._call = call
         except BaseException as exc:

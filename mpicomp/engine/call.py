@@ -60,6 +60,14 @@ class Call(NamedTuple):
     options: Options
     detail: str = ""
     events: list[tuple[int, int, int, float, float]] | None = None  # (start, stop, step, from, to)
+    also: tuple[object, ...] = ()  # functions of the user's that combine values
+
+    @property
+    def functions(self) -> list[object]:
+        """The functions of the user's that run on the ranks."""
+        comprehension = self.comprehension
+        inside = [f for f in comprehension.source.functions() if f is not comprehension.function]
+        return [comprehension.function, *inside, *self.also]
 
     def way(self, n: int | None) -> tuple[str, str]:
         """Who decides which rank takes what ("static", "counter" or "master"), and why."""

@@ -22,6 +22,7 @@ from mpicomp.engine.computing import Computed, computed
 from mpicomp.engine.gather import Sending, collect, forget, own, packed, sending
 from mpicomp.engine.share import at_hand
 from mpicomp.engine.timing import keep
+from mpicomp.engine.watch import watch
 from mpicomp.errors import ConcurrentCallError
 from mpicomp.plan.failure import tell
 from mpicomp.plan.source import Stream
@@ -74,6 +75,7 @@ def run(verb: str, comm: MPI.Intracomm | None, build: Callable[[], Call]) -> Any
 def _by_itself(ranks: World, build: Callable[[], Call]) -> Any:
     call = build()
     check_root(call.options.root, ranks)
+    watch(call, ranks.rank)
     return serial(ranks, call)
 
 

@@ -135,9 +135,21 @@ class Comprehension:
         Of a function without Python code, for people.
     whole_runs : bool
         A run of items is not to be cut further (batched functions get it whole).
+    function : object
+        What runs on each item: the function of a generator expression, or the one mapped.
     """
 
-    __slots__ = ("code", "digest", "listed", "make", "name", "one_to_one", "source", "whole_runs")
+    __slots__ = (
+        "code",
+        "digest",
+        "function",
+        "listed",
+        "make",
+        "name",
+        "one_to_one",
+        "source",
+        "whole_runs",
+    )
 
     def __init__(
         self,
@@ -151,6 +163,7 @@ class Comprehension:
         self.source = source
         self.code = code
         self.whole_runs = whole_runs
+        self.function = function
         self.one_to_one = source.one_to_one
         self.name = ""
         self.listed: Callable[[Iterator[Any]], list[Any]] | None = None
@@ -267,4 +280,5 @@ def _from_generator(gen: GeneratorType[Any, Any, Any], verb: str) -> Comprehensi
         held for held in gc.get_referents(gen)
         if type(held) is FunctionType and held.__code__ is code
     )  # fmt: skip
-    return Comprehension(function, find_source(gen.gi_frame.f_locals[".0"]), code)
+    source = find_source(gen.gi_frame.f_locals[".0"])
+    return Comprehension(function, source, code, function=function)

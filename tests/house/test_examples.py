@@ -28,7 +28,7 @@ on_1_and_3_ranks = pytest.mark.parametrize("ranks", [1, 3])
 
 def output(ranks: int, name: str, *arguments: str | Path) -> str:
     """What the example prints; 1 rank is plain ``python``, without a launcher."""
-    command = [EXAMPLES / name, *arguments]
+    command = ["-W", "error::UserWarning", EXAMPLES / name, *arguments]  # of side effects
     done = run_python(command) if ranks == 1 else run_ranks(ranks, command)
     assert done.returncode == 0, done.stderr
     return done.stdout
