@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from sys import maxsize
 
-from mpicomp.wire.world import mpi
+from mpicomp.wire.world import Arrival, mpi, wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,7 +91,9 @@ class Cutoff:
     def _hear(self) -> None:
         assert self._world.comm is not None, "a serial world hears nothing"
         heard = array("q", [0])
-        self._world.comm.Recv([heard, mpi().INT64_T], mpi().ANY_SOURCE, _TAG)
+        arrived = Arrival(self._world.comm, _TAG)
+        wait(arrived)
+        self._world.comm.Recv([heard, mpi().INT64_T], arrived.source, _TAG)
         self.heard += 1
         self.limit = min(self.limit, heard[0])
 

@@ -161,7 +161,34 @@ class World:
                     mine.Free()
 
 
-def wait(request: MPI.Request) -> None:
+class Arrival:
+    """A message from anybody, to be waited for like a request, and then received by its source.
+
+    Between machines, MPICH 5.0 does not give a receive from ANY_SOURCE what has come before it
+    was posted.  Probing finds it.
+
+    Attributes
+    ----------
+    source : int
+        Who has sent it, once ``Test`` was true.
+    """
+
+    __slots__ = ("_comm", "_status", "_tag")
+
+    def __init__(self, comm: MPI.Intracomm, tag: int) -> None:
+        self._comm, self._tag = comm, tag
+        self._status = mpi().Status()
+
+    def Test(self) -> bool:  # as requests have it
+        return self._comm.Iprobe(mpi().ANY_SOURCE, self._tag, self._status)
+
+    @property
+    def source(self) -> int:
+        source: int = self._status.Get_source()
+        return source
+
+
+def wait(request: MPI.Request | Arrival) -> None:
     """Wait for *request*: at full speed, then yielding the core, then napping.
 
     A blocking MPI wait burns its core and does not let Python answer signals.
