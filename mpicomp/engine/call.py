@@ -61,6 +61,10 @@ class Call(NamedTuple):
     detail: str = ""
     events: list[tuple[int, int, int, float, float]] | None = None  # (start, stop, step, from, to)
 
+    def streamed(self) -> Call:
+        """The same call for what the root reads from a stream."""
+        return self._replace(comprehension=self.comprehension.streamed())
+
     def way(self, n: int | None) -> tuple[str, str]:
         """Who decides which rank takes what ("static", "counter" or "master"), and why."""
         kind, asked = self.options.schedule.kind, self.options.dispatch

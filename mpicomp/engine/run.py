@@ -106,7 +106,7 @@ def serial(ranks: World, call: Call) -> Any:
     began = perf_counter()
     source = call.comprehension.source
     if isinstance(source, Stream):
-        caught, n = drain(ranks, call, source)
+        caught, n = drain(ranks, call.streamed(), source)
     else:
         n = source.n or 0
         call.collector.prepare(ranks, n, call.comprehension.one_to_one, call.options.root)
