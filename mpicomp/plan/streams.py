@@ -5,9 +5,9 @@ numpy is imported when the first stream is made.
 
 The stream of item i is ``Generator(PCG64DXSM(SeedSequence(seed, spawn_key=(i,))))``, which is
 what numpy's own ``SeedSequence(seed).spawn(n)[i]`` seeds.  A Philox with the item in its counter
-was the other way: its streams cannot overlap, where these do so with a chance of some 2**-100;
-but it is no cheaper to make (numpy seeds it in vain), draws no faster, and its ``rng.spawn``
-fails, where a stream of these has children of its own.
+was the other way: no two of its streams are alike for certain, where two of these are with a
+chance of 2**-128; but it is no cheaper to make (numpy seeds it in vain), and its ``rng.spawn``
+fails, where each of these has children of its own.
 """
 
 from __future__ import annotations
