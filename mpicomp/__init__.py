@@ -26,6 +26,7 @@ from mpicomp.options import options
 from mpicomp.parts import Part, gather, scatter
 from mpicomp.plan.decomposition import Block, BlockCyclic, Cyclic
 from mpicomp.plan.product import product
+from mpicomp.plan.seeded import seeded
 from mpicomp.record.recording import Record, record
 from mpicomp.record.simulate import simulate
 from mpicomp.verbs import (
@@ -84,6 +85,7 @@ __all__ = [
     "psum",
     "record",
     "scatter",
+    "seeded",
     "simulate",
     "world",
 ]

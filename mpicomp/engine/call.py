@@ -69,6 +69,10 @@ class Call(NamedTuple):
         inside = [f for f in comprehension.source.functions() if f is not comprehension.function]
         return [comprehension.function, *inside, *self.also]
 
+    def streamed(self) -> Call:
+        """The same call for what the root reads from a stream."""
+        return self._replace(comprehension=self.comprehension.streamed())
+
     def way(self, n: int | None) -> tuple[str, str]:
         """Who decides which rank takes what ("static", "counter" or "master"), and why."""
         kind, asked = self.options.schedule.kind, self.options.dispatch

@@ -166,7 +166,7 @@ def in_order(exports: list[tuple[list[Any], list[Row] | None]]) -> list[Any]:
 
 def _joined(parts: list[list[Any]]) -> list[Any]:
     """All in one list, the first of them; several times as fast as going through the items."""
-    whole = parts[0]
+    whole = parts[0] if parts else []
     for part in parts[1:]:
         whole += part
     return whole

@@ -19,6 +19,7 @@ from mpicomp.errors import RemoteTraceback
 from mpicomp.plan.failure import notes_for, tell, traceback_text
 from mpicomp.plan.fold import LEAF, leaves
 from mpicomp.plan.source import Branch, Data, Held, Map, Source, Stream, Zip, length
+from mpicomp.plan.streams import Seeded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -169,12 +170,14 @@ def _peek(source: Source, index: int) -> object:
 
 
 def _bare(source: Source) -> Source:
-    """*source* without its functions: they may be what failed."""
+    """*source* without its functions, which may be what failed, and without random streams."""
     if not isinstance(source, Branch):
         return source
     children = [_bare(child) for child in source.children]
     if isinstance(source, Map):
         return Zip(children) if len(children) > 1 else children[0]
+    if isinstance(source, Seeded):
+        return children[0]
     return source.over(children)
 
 

@@ -109,6 +109,8 @@ def _shared_out(
     cutoff: Cutoff,
 ) -> Computed:
     call, root = agreed.call, agreed.root
+    if n is None:
+        call = call.streamed()
     dispatch = _dispatch_of(call, n)
     plan = _plan_of(call, dispatch, n, world.size)
     setting = Setting(world, call, root, source, outline, n, cutoff, plan)

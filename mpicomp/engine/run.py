@@ -116,7 +116,7 @@ def serial(ranks: World, call: Call) -> Any:
     began = perf_counter()
     source, problem = call.comprehension.source, None
     if isinstance(source, Stream):
-        caught, n = drain(ranks, call, source)
+        caught, n = drain(ranks, call.streamed(), source)
     else:
         if call.options.errors == "return":  # an error of the source's own has no item's place
             source, problem = at_hand(source)

@@ -50,8 +50,11 @@ def batched_map(
 ) -> Comprehension:
     """The comprehension that gives *function* whole runs of *iterables*."""
     sources = [find_source(iterable) for iterable in iterables]
+    source: Source
     if all(source.n is not None and source.one_to_one for source in sources):
-        return Comprehension(iter, Batch(sources, function), code, True, function)
+        source = Batch(sources, function)
+    else:
+        source = Stream(zip(*iterables, strict=False))
 
     def make(items: Iterator[Any]) -> Iterator[Any]:
         rows = list(items)
@@ -61,4 +64,4 @@ def batched_map(
             else iter(())
         )
 
-    return Comprehension(make, Stream(zip(*iterables, strict=False)), code, True, function)
+    return Comprehension(iter, source, code, True, function, (make,))

@@ -12,6 +12,7 @@ interpreter on 3.10 to 3.13.0.
 from __future__ import annotations
 
 import gc
+from copy import copy
 from functools import partial
 from itertools import starmap
 from math import inf
@@ -20,7 +21,8 @@ from types import AsyncGeneratorType, FunctionType, GeneratorType
 from mpicomp.errors import ComprehensionError
 from mpicomp.plan.find import find_source
 from mpicomp.plan.listing import list_code, listed
-from mpicomp.plan.source import Stream, mapped
+from mpicomp.plan.source import Map, Stream, mapped
+from mpicomp.plan.streams import Seeded, SeededStream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from mpicomp.plan.source import Source
+    from mpicomp.plan.streams import Seeder
+
+    Step = Callable[[Iterator[Any]], Iterator[Any]]
 
 
 class CodeFacts:
@@ -137,9 +142,13 @@ class Comprehension:
         A run of items is not to be cut further (batched functions get it whole).
     function : object
         What runs on each item: the function of a generator expression, or the one mapped.
+    bring : tuple of callables
+        Of a stream on the root: what makes the items, in turn, of what comes from there.  The
+        same on every rank, also on one that came with a list.
     """
 
     __slots__ = (
+        "bring",
         "code",
         "digest",
         "function",
@@ -153,17 +162,20 @@ class Comprehension:
 
     def __init__(
         self,
-        make: Callable[[Iterator[Any]], Iterator[Any]],
+        make: Step,
         source: Source,
         code: CodeType | None,
         whole_runs: bool = False,
         function: object = None,
+        bring: tuple[Step, ...] = (),
+        seeder: Seeder | None = None,
     ) -> None:
         self.make = make
         self.source = source
         self.code = code
         self.whole_runs = whole_runs
         self.function = function
+        self.bring = bring
         self.one_to_one = source.one_to_one
         self.name = ""
         self.listed: Callable[[Iterator[Any]], list[Any]] | None = None
@@ -176,6 +188,17 @@ class Comprehension:
             self.one_to_one &= facts.one_to_one
             if facts.list_code is not None and type(make) is FunctionType:
                 self.listed = listed(facts.list_code, make)
+        if seeder is not None:
+            self.digest = digest_of(f"{self.digest} {seeder}")
+
+    def streamed(self) -> Comprehension:
+        """The same for what the root reads from a stream."""
+        if not self.bring:
+            return self
+        changed = copy(self)
+        changed.make, changed.bring = partial(_after, (*self.bring, self.make)), ()
+        changed.listed = None
+        return changed
 
     @property
     def where(self) -> str:
@@ -228,11 +251,32 @@ def _from_map(expression: map[Any]) -> Comprehension:
     reduced: Any = expression.__reduce__()  # (map, (function, iterator, ...)[, strict])
     function, *inner = reduced[1]
     source = find_source(expression)
-    make: Callable[[Iterator[Any]], Iterator[Any]] = iter
-    if isinstance(source, Stream):
-        make = partial(_mapped_over, map if len(inner) == 1 else starmap, function)
-        source = Stream(inner[0] if len(inner) == 1 else zip(*inner, strict=len(reduced) > 2))
-    return Comprehension(make, source, code_of(function), function=function)
+    bring: tuple[Step, ...] = (
+        partial(_mapped_over, map if len(inner) == 1 else starmap, function),
+    )
+    seeder = None
+    if len(inner) == 1:
+        below, seeder = _unseeded(
+            source.children[0] if isinstance(source, Map) else find_source(inner[0])
+        )
+        bring = (seeder.pairs, *bring) if seeder is not None else bring
+        source = below if isinstance(source, Stream) else source
+    elif isinstance(source, Stream):
+        source = Stream(zip(*inner, strict=len(reduced) > 2))
+    return Comprehension(iter, source, code_of(function), False, function, bring, seeder)
+
+
+def _unseeded(source: Source) -> tuple[Source, Seeder | None]:
+    """What has to come from the root, and who makes the random streams of its items."""
+    if isinstance(source, SeededStream):
+        return source.rows, source.seeder
+    return source, source.seeder if isinstance(source, Seeded) else None
+
+
+def _after(steps: tuple[Step, ...], it: Iterator[Any]) -> Iterator[Any]:
+    for step in steps:
+        it = step(it)
+    return it
 
 
 def _mapped_over(kind: Any, function: Callable[..., Any], it: Iterator[Any]) -> Iterator[Any]:
@@ -280,5 +324,6 @@ def _from_generator(gen: GeneratorType[Any, Any, Any], verb: str) -> Comprehensi
         held for held in gc.get_referents(gen)
         if type(held) is FunctionType and held.__code__ is code
     )  # fmt: skip
-    source = find_source(gen.gi_frame.f_locals[".0"])
-    return Comprehension(function, source, code, function=function)
+    source, seeder = _unseeded(find_source(gen.gi_frame.f_locals[".0"]))
+    bring = () if seeder is None else (seeder.pairs,)
+    return Comprehension(function, source, code, function=function, bring=bring, seeder=seeder)

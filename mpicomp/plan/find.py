@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Sequence
 from types import GeneratorType
 
-from mpicomp.plan.product import Product, product
+from mpicomp.plan.cuttable import Cuttable
 from mpicomp.plan.source import Data, Filter, Map, Picked, Range, Source, Stream, Zip, is_array
 
 TYPE_CHECKING = False
@@ -35,7 +35,7 @@ _TELLING = {type(iter(sample)) for sample in _SAMPLES}
 _TELLING.add(type(iter(type("_", (), {"__getitem__": None})())))  # of whatever has items by number
 
 # generators known to give what ``self[i]`` gives; another ``__iter__`` may do as it likes
-_OF_SELF = (Sequence.__iter__.__code__, product.__iter__.__code__)
+_OF_SELF = (Sequence.__iter__.__code__, Cuttable.__iter__.__code__)
 
 
 class _NotSliceableError(Exception):
@@ -62,15 +62,16 @@ def find_source(origin: Iterable[Any]) -> Source:
     try:
         return _find(origin, set())
     except _NotSliceableError:
-        return Stream(iter(origin))
+        owner = _owner(origin)
+        return owner.source if isinstance(owner, Cuttable) else Stream(iter(origin))
 
 
 def _find(origin: Any, seen: set[int]) -> Source:
     kind = type(origin)
     if kind is range:
         return Range(origin)
-    if isinstance(origin, product):
-        return Product(origin, range(origin.n))
+    if isinstance(origin, Cuttable):
+        return _found(origin.source)
     if kind in _PLAIN or is_array(origin):
         return Data(origin)
     if not hasattr(kind, "__next__"):
@@ -115,11 +116,26 @@ def _in_step(origins: Iterable[Any], seen: set[int], alone: bool) -> list[Source
 
 
 def _find_self(origin: GeneratorType[Any, Any, Any]) -> Source:
-    """A `product`, or a ``Sequence`` that has the ``__iter__`` of the abstract class."""
-    if origin.gi_frame is None or origin.gi_suspended or origin.gi_code not in _OF_SELF:
+    """One of our sequences, or one that has the ``__iter__`` of the abstract class."""
+    owner = _owner(origin)
+    if owner is None:
         raise _NotSliceableError
-    owner = origin.gi_frame.f_locals["self"]
-    return _find(owner, set()) if isinstance(owner, product) else _data(owner)
+    return _found(owner.source) if isinstance(owner, Cuttable) else _data(owner)
+
+
+def _owner(origin: Any) -> Any:
+    """The sequence that walks in *origin*, if that is one of ours or has not begun to walk."""
+    if type(origin) is not GeneratorType:
+        return origin if isinstance(origin, Cuttable) else None
+    if origin.gi_frame is None or origin.gi_suspended or origin.gi_code not in _OF_SELF:
+        return None
+    return origin.gi_frame.f_locals["self"]
+
+
+def _found(source: Source) -> Source:
+    if isinstance(source, Stream):
+        raise _NotSliceableError
+    return source
 
 
 def _find_told(origin: Any) -> Source:

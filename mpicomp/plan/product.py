@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain, repeat
 
+from mpicomp.errors import OptionError
+from mpicomp.plan.cuttable import Cuttable
 from mpicomp.plan.source import Source, length, slice_range
+from mpicomp.plan.streams import Seeded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ def _size(factor: Sequence[Any]) -> int:
     return length(factor) if isinstance(factor, range) else len(factor)
 
 
-class product(Sequence):  # type: ignore[type-arg]  # named as itertools.product, which it mirrors
+class product(Cuttable["tuple[Any, ...]"]):  # named as itertools.product, which it mirrors
     """The Cartesian product of sequences, as a sequence that can be cut.
 
     ``for i, j in product(range(4), range(10**6))`` shares out both loops among the ranks
@@ -42,6 +45,12 @@ class product(Sequence):  # type: ignore[type-arg]  # named as itertools.product
     __slots__ = ("factors", "n")
 
     def __init__(self, *factors: Iterable[Any]) -> None:
+        for factor in factors:
+            if isinstance(factor, Cuttable) and isinstance(factor.source, Seeded):
+                raise OptionError(
+                    "product would use a random stream for many items, and what one draws would "
+                    "depend on the others; write seeded(product(xs, ys), seed): a stream an item"
+                )
         self.factors = tuple(f if isinstance(f, Sequence) else list(f) for f in factors)
         self.n = 1
         for factor in self.factors:
@@ -64,9 +73,9 @@ class product(Sequence):  # type: ignore[type-arg]  # named as itertools.product
             item.append(factor[place])
         return tuple(reversed(item))
 
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        # a generator function, so that a comprehension over it can be traced back to self
-        yield from Product(self, range(self.n)).open()[0]
+    @property
+    def source(self) -> Product:
+        return Product(self, range(self.n))
 
 
 class Product(Source):

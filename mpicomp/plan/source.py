@@ -28,8 +28,15 @@ def length(indices: range) -> int:
 
 
 def slice_range(whole: range, part: range) -> range:
-    """The members of *whole* at the positions *part* (whose step is positive)."""
-    return whole[part.start : part.stop : part.step]
+    """The members of *whole* at the positions *part*."""
+    return whole[slice_of(part)]
+
+
+def slice_of(part: range) -> slice:
+    """The slice that picks the positions *part*, also backwards to the very first."""
+    if not part:
+        return slice(0, 0)
+    return slice(part.start, part.stop if part.stop >= 0 else None, part.step)
 
 
 def is_array(items: object, or_subclass: bool = False) -> bool:
@@ -121,7 +128,7 @@ class Data(Source):
         self.n = len(items)
 
     def cut(self, part: range) -> Data:
-        return Data(self.items[part.start : part.stop : part.step])
+        return Data(self.items[slice_of(part)])
 
     def open(self) -> tuple[Iterator[Any], object]:
         it = iter(self.items)
@@ -296,14 +303,18 @@ def mapped(
 class Stream(Source):
     """An iterator: consumed on the root, once, in order."""
 
-    __slots__ = ("iterator",)
+    __slots__ = ("about", "iterator")
 
-    def __init__(self, iterator: Iterator[Any]) -> None:
+    def __init__(self, iterator: Iterator[Any], about: str = "") -> None:
         self.iterator = iterator
+        self.about = about or f"a {type(iterator).__name__}"
         self.n = None
 
     def __repr__(self) -> str:
-        return f"a {type(self.iterator).__name__}"
+        return self.about
+
+    def open(self) -> tuple[Iterator[Any], object]:
+        return self.iterator, None
 
     def outline(self) -> tuple[Any, ...]:
         return ("stream",)

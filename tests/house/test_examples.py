@@ -15,7 +15,9 @@ import sysconfig
 import zlib
 from collections import Counter
 from pathlib import Path
+from statistics import NormalDist
 
+import numpy as np
 import pytest
 
 from tests.launch import NEEDED, ROOT, mpi_beside, run_python, run_ranks
@@ -170,6 +172,29 @@ def test_uneven(ranks: int) -> None:
     first, *rest = output(ranks, "uneven.py", "--limit", "1000").splitlines()
     assert first == "840 has the most divisors below 1000: 32"
     assert rest
+
+
+def test_montecarlo() -> None:
+    said = {output(ranks, "montecarlo.py", "20", "8") for ranks in (1, 2, 3, 5)}
+    assert len(said) == 1, "all digits are the same on any number of ranks"
+    pi, call = said.pop().splitlines()
+    inside = 0
+    for stream in np.random.SeedSequence(8).spawn(20):  # numpy's own word for the same streams
+        x, y = np.random.Generator(np.random.PCG64DXSM(stream)).random((2, 10_000))
+        inside += int(sum(x * x + y * y < 1))
+    share = inside / 200_000
+    assert pi.split()[:2] == ["pi", repr(4 * share)]
+    pi_bar = 4 * math.sqrt(share * (1 - share) / 200_000)
+    assert float(pi.split()[-1]) == pytest.approx(pi_bar, rel=0.05)
+    assert abs(4 * share - math.pi) < 4 * pi_bar
+    word, price, _, bar, *_, exact = call.replace(",", "").split()
+    assert word == "call"
+    # Black & Scholes 1973, eq. 13, at spot 100, strike 105, rate 2 %, volatility 20 %, one year
+    d = (math.log(100 / 105) + 0.02 + 0.02) / 0.2
+    normal = NormalDist()
+    theory = 100 * normal.cdf(d) - 105 * math.exp(-0.02) * normal.cdf(d - 0.2)
+    assert float(exact) == pytest.approx(theory, abs=1e-6)
+    assert abs(float(price) - theory) < 4 * float(bar)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)

@@ -73,5 +73,5 @@ def test_of_a_stream_windows_come_whole(iterables: tuple[Iterable[Any], ...]) ->
     assert isinstance(comprehension.source, Stream)
     window = list(comprehension.source.iterator)
     assert len(window) == 5
-    assert list(comprehension.make(iter(window))) == [5] * 5
-    assert list(comprehension.make(iter(()))) == []
+    assert list(comprehension.streamed().make(iter(window))) == [5] * 5
+    assert list(comprehension.streamed().make(iter(()))) == []

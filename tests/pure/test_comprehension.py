@@ -137,14 +137,14 @@ def test_of_a_map_over_a_stream_the_items_are_streamed_and_not_the_values(
     source = take_apart(stream(), "plist").source
     assert isinstance(source, Stream)
     assert list(source.iterator) == items
-    assert list(take_apart(stream(), "plist").make(iter(items))) == value
+    assert list(take_apart(stream(), "plist").streamed().make(iter(items))) == value
 
 
 def test_a_mapped_function_cannot_end_a_stream() -> None:
     apart = take_apart(map(next, (iter(xs) for xs in ([1], [], [2]))), "plist")
     assert isinstance(apart.source, Stream)
     with pytest.raises(RuntimeError, match="raised StopIteration"):
-        list(apart.make(apart.source.iterator))
+        list(apart.streamed().make(apart.source.iterator))
 
 
 class Callable_:
