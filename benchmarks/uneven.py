@@ -4,8 +4,10 @@
     mpiexec -n 2 python benchmarks/uneven.py --only "giant first" --schedules auto factoring
 
 Efficiency = what is possible / what was measured; possible is the serial time over the number of
-ranks, or the longest item.  An item counts down from a number of its own, so that it costs the
-same wherever it runs; all schedules take turns in one run, with the serial comprehension.
+ranks, or the longest item.  "machine" is what the cores themselves lose when all of them work: the
+serial time alone over that while all ranks do the same.  An item counts down from a number of its
+own, so that it costs the same wherever it runs; all schedules take turns in one run, with the
+serial comprehension.
 """
 
 from __future__ import annotations
@@ -101,11 +103,13 @@ def measure(name: str, total: float, repeat: int, schedules: list[str]) -> dict[
     speed = COMM.bcast(turns_a_second())
     share = costs(name)
     turns = [max(1, int(total * speed * cost / sum(share))) for cost in share]
-    times: dict[str, list[float]] = {side: [] for side in ["serial", "longest", *schedules]}
+    sides = ["serial", "longest", "all at once", *schedules]
+    times: dict[str, list[float]] = {side: [] for side in sides}
     for _ in range(repeat):
         if COMM.rank == 0:
             times["serial"].append(seconds_alone(lambda: [count_down(n) for n in turns]))
             times["longest"].append(seconds_alone(lambda: count_down(max(turns))))
+        times["all at once"].append(seconds(lambda: [count_down(n) for n in turns]))
         for schedule in schedules:
             text, _, extra = schedule.partition(" with ")
             words: Any = {"schedule": text} | ({"cost": turns} if extra == "cost" else {})
@@ -131,7 +135,8 @@ def main() -> None:
     asked = parser.parse_args()
     report = {}
     if COMM.rank == 0:
-        print(f"{'':12}", *(f"{schedule:>10}" for schedule in asked.schedules), "  noise")
+        words = [*asked.schedules, "machine", "noise"]
+        print(f"{'':12}", *(f"{word:>10}" for word in words))
     for name in asked.only:
         times = measure(name, asked.seconds, asked.repeat, asked.schedules)
         if COMM.rank == 0:
@@ -139,8 +144,9 @@ def main() -> None:
             serial = median(times["serial"])
             possible = max(serial / COMM.size, median(times["longest"]))
             found = [possible / median(times[schedule]) for schedule in asked.schedules]
-            noise = max(times["serial"]) / min(times["serial"])
-            print(f"{name:12}", *(f"{value:10.3f}" for value in found), f"{noise:7.2f}", flush=True)
+            found.append(serial / median(times["all at once"]))
+            found.append(max(times["serial"]) / min(times["serial"]))
+            print(f"{name:12}", *(f"{value:10.3f}" for value in found), flush=True)
     if asked.json and COMM.rank == 0:
         asked.json.write_text(json.dumps(report, indent=1) + "\n")
 

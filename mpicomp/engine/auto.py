@@ -24,11 +24,37 @@ _QUICK = 0.0005  # seconds of a call which one rank should do
 _SPEED = 3e9  # bytes a second at which large results arrive
 
 
-def patience(call: Call) -> float:
-    """Seconds that a rank leaves to the root before it begins: it was done by then last time."""
-    code = call.comprehension.code
-    took = facts_of(code).took if code is not None else inf
-    return 2 * took if took < _QUICK else 0.0
+class Memory:
+    """What is remembered of a call for the next one of the same code; a hint, and no more."""
+
+    def __init__(self, call: Call) -> None:
+        code = call.comprehension.code
+        self._facts = facts_of(code) if code is not None else None
+
+    @property
+    def cost(self) -> float:
+        """Seconds an item."""
+        return self._facts.cost if self._facts is not None else inf
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a rank leaves to the root before it begins: it was done by then."""
+        took = self._facts.took if self._facts is not None else inf
+        return 2 * took if took < _QUICK else 0.0
+
+    def shipping(self, sample: list[Any]) -> float:
+        """Seconds to get a value like these; measured where that does not show."""
+        facts = self._facts
+        if facts is None:
+            return _measured(sample)
+        if facts.took > _QUICK or not facts.ships:
+            facts.ships = _measured(sample)
+        return facts.ships
+
+    def keep(self, cost: float) -> None:
+        """Note what an item has taken."""
+        if self._facts is not None and cost < inf:
+            self._facts.cost = cost
 
 
 def remember(call: Call, seconds: float) -> None:
@@ -45,6 +71,7 @@ class Chooser:
     call : Call
     decides : bool
         Whether this rank is the one that may take all.
+    memory : Memory
 
     Attributes
     ----------
@@ -54,8 +81,9 @@ class Chooser:
         Whether the root last chose to go on alone.
     """
 
-    def __init__(self, call: Call, decides: bool) -> None:
+    def __init__(self, call: Call, decides: bool, memory: Memory) -> None:
         self._call = call
+        self._memory = memory
         self._decides = decides
         self.shipping: float | None = None
         self.alone = False
@@ -73,9 +101,13 @@ class Chooser:
         if not isinstance(collector, Listed) or collector.thin is not None:
             return 0.0
         if self.shipping is None and collector.values:
-            sample: list[Any] = collector.values[-_SAMPLE:]
-            self.shipping = _seconds(sample) / len(sample)
+            self.shipping = self._memory.shipping(collector.values[-_SAMPLE:])
         return self.shipping or 0.0
+
+
+def _measured(sample: list[Any]) -> float:
+    """Seconds to send and receive one of these values."""
+    return _seconds(sample) / len(sample)
 
 
 def _seconds(sample: list[Any]) -> float:

@@ -11,13 +11,14 @@ from itertools import accumulate
 from os import sched_yield
 from time import perf_counter
 
-from mpicomp.plan.spans import SpanSizer
+_LOOK = 1e-5  # seconds from one look at a queue to the next
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mpicomp.plan.chunks import PlanLike
+    from mpicomp.plan.spans import SpanSizer
     from mpicomp.wire.counter import Counter
 
 
@@ -40,13 +41,13 @@ def _claims(
     totals : list of int
         Length of each group's queue.
     amount : callable
-        Numbers left in a queue (at the last claim) -> how many to claim.
+        Numbers left in a queue (behind the last claim) -> how many to claim.
     """
     for step in range(len(totals)):
         group = (counter.group + step) % len(totals)
-        total, first = totals[group], 0
-        while total:
-            want = amount(total - first)
+        total, first, want = totals[group], 0, 0
+        while first + want < total:
+            want = amount(total - first - want)
             first = counter.claim(want) if not step else counter.ask(group, want)
             if first >= total:
                 break
@@ -56,7 +57,7 @@ def _claims(
 def span_runs(
     counter: Counter,
     n: int,
-    ranks: int,
+    sizer: SpanSizer,
     whole: Callable[[float, int], bool],
     patience: float = 0.0,
 ) -> Iterator[range]:
@@ -65,7 +66,8 @@ def span_runs(
     Parameters
     ----------
     counter : Counter
-    n, ranks : int
+    n : int
+    sizer : SpanSizer
     whole : callable
         (seconds per item, items left) -> whether this rank is to go on alone.
     patience : float
@@ -73,17 +75,22 @@ def span_runs(
     """
     groups = len(counter.heads)
     ends = accumulate(counter.sizes, initial=0)
-    bounds = [n * end // ranks for end in ends]
+    bounds = [n * end // sum(counter.sizes) for end in ends]
     totals = [bounds[group + 1] - bounds[group] for group in range(groups)]
-    sizer = SpanSizer(ranks)
 
     def amount(left: int) -> int:
         return sizer.size(left, alone=whole(sizer.cost, left))
 
-    until = perf_counter() + patience
-    while patience and perf_counter() < until and counter.claim(0) < totals[counter.group]:
-        sched_yield()
+    _let_go_first(counter, totals[counter.group], patience)
     for group, first, stop in _claims(counter, totals, amount):
         began = perf_counter()
         yield range(bounds[group] + first, bounds[group] + stop)
         sizer.learn(stop - first, perf_counter() - began)
+
+
+def _let_go_first(counter: Counter, total: int, patience: float) -> None:
+    """Wait until *patience* has run out, or the queue; look seldom, for that slows the others."""
+    until = perf_counter() + patience
+    while patience and (now := perf_counter()) < until and counter.claim(0) < total:
+        while perf_counter() < now + _LOOK:
+            sched_yield()

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mpicomp.engine.auto import Chooser, patience
+from mpicomp.engine.auto import Chooser, Memory
 from mpicomp.engine.claims import span_runs, table_runs
 from mpicomp.engine.compute import Caught, compute, source_note
 from mpicomp.engine.handed import handed_out, lead, work
@@ -28,6 +28,7 @@ from mpicomp.plan.chunks import table
 from mpicomp.plan.cutting import cut_of
 from mpicomp.plan.decomposition import Block
 from mpicomp.plan.source import Stream
+from mpicomp.plan.spans import SpanSizer
 from mpicomp.wire.counter import counter_of
 from mpicomp.wire.transport import NothingSent, broadcast_object
 
@@ -176,13 +177,16 @@ def _counter(setting: Setting) -> Computed:
     source, problem = _everywhere(setting)
     if problem is not None:
         return Computed(_blame(problem, root), n, counter=counter)
-    if plan is None:
-        alone = world.rank == root
-        later = 0.0 if alone else patience(call)
-        runs = span_runs(counter, n, world.size, Chooser(call, alone).whole, later)
+    if plan is not None:
+        caught = compute(world, call, source, table_runs(counter, plan), cutoff)
     else:
-        runs = table_runs(counter, plan)
-    return Computed(compute(world, call, source, runs, cutoff), n, counter=counter)
+        memory, alone = Memory(call), world.rank == root
+        sizer = SpanSizer(world.size, memory.cost)
+        whole = Chooser(call, alone, memory).whole
+        runs = span_runs(counter, n, sizer, whole, 0.0 if alone else memory.patience)
+        caught = compute(world, call, source, runs, cutoff)
+        memory.keep(sizer.typical)
+    return Computed(caught, n, counter=counter)
 
 
 def _master(setting: Setting) -> Computed:

@@ -43,9 +43,13 @@ class CodeFacts:
     ----------
     took : float
         Seconds that the last call of it took, where somebody has measured; else infinite.
+    cost : float
+        Seconds that one of its items took, likewise.
+    ships : float
+        Seconds to get one of its values from another rank, where somebody has measured; else 0.
     """
 
-    __slots__ = ("code", "digest", "list_code", "one_to_one", "took")
+    __slots__ = ("code", "cost", "digest", "list_code", "one_to_one", "ships", "took")
 
     def __init__(self, code: CodeType) -> None:
         self.code = code
@@ -53,7 +57,8 @@ class CodeFacts:
         expression = code.co_name == "<genexpr>"
         self.one_to_one = yields_once(code) if expression else True
         self.list_code = list_code(code) if expression else None
-        self.took = inf
+        self.took = self.cost = inf
+        self.ships = 0.0
 
 
 _facts: dict[int, CodeFacts] = {}
