@@ -77,8 +77,6 @@ class Chooser:
     ----------
     shipping : float or None
         Seconds to get an item's values from another rank, once measured.
-    alone : bool
-        Whether the root last chose to go on alone.
     """
 
     def __init__(self, call: Call, decides: bool, memory: Memory) -> None:
@@ -86,14 +84,17 @@ class Chooser:
         self._memory = memory
         self._decides = decides
         self.shipping: float | None = None
-        self.alone = False
 
     def whole(self, cost: float, left: int) -> bool:
         """Whether to go on alone: an item costs *cost* seconds, and more to get from others."""
-        if not self._decides or not left:
-            return False
-        self.alone = cost < self._shipping()
-        return self.alone
+        return self._decides and left > 0 and self._dear(cost)
+
+    def rests(self, cost: float) -> bool:
+        """Whether to leave the items to the rank that goes on alone, and only look now and then."""
+        return not self._decides and self._dear(cost)
+
+    def _dear(self, cost: float) -> bool:
+        return cost < self._shipping()
 
     def _shipping(self) -> float:
         """Seconds to send and receive what an item gives."""

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from itertools import accumulate
 from os import sched_yield
-from time import perf_counter
+from time import perf_counter, sleep
 
 _LOOK = 1e-5  # seconds from one look at a queue to the next
+_SOON = 1e-3  # seconds after which a rank that waits for a queue's end sleeps between its looks
+_SLACK = 5e-3  # seconds by which a queue may be late
+_GLIMPSE = 64  # items that a rank takes which has left them to another, and finds the queue late
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mpicomp.engine.auto import Chooser
     from mpicomp.plan.chunks import PlanLike
     from mpicomp.plan.spans import SpanSizer
     from mpicomp.wire.counter import Counter
@@ -55,11 +59,7 @@ def _claims(
 
 
 def span_runs(
-    counter: Counter,
-    n: int,
-    sizer: SpanSizer,
-    whole: Callable[[float, int], bool],
-    patience: float = 0.0,
+    counter: Counter, n: int, sizer: SpanSizer, chooser: Chooser, patience: float = 0.0
 ) -> Iterator[range]:
     """Spans of ``range(n)``, sized by what this rank has measured (`mpicomp.plan.spans`).
 
@@ -68,8 +68,7 @@ def span_runs(
     counter : Counter
     n : int
     sizer : SpanSizer
-    whole : callable
-        (seconds per item, items left) -> whether this rank is to go on alone.
+    chooser : Chooser
     patience : float
         Seconds to leave to the others, who may be done by then.
     """
@@ -79,18 +78,40 @@ def span_runs(
     totals = [bounds[group + 1] - bounds[group] for group in range(groups)]
 
     def amount(left: int) -> int:
-        return sizer.size(left, alone=whole(sizer.cost, left))
+        if chooser.rests(sizer.cost):
+            _while_it_moves(counter, totals[counter.group], sizer.cost)
+            return min(_GLIMPSE, sizer.size(left))
+        return sizer.size(left, alone=chooser.whole(sizer.cost, left))
 
-    _let_go_first(counter, totals[counter.group], patience)
+    _leave_to_others(counter, totals[counter.group], patience)
     for group, first, stop in _claims(counter, totals, amount):
         began = perf_counter()
         yield range(bounds[group] + first, bounds[group] + stop)
         sizer.learn(stop - first, perf_counter() - began)
 
 
-def _let_go_first(counter: Counter, total: int, patience: float) -> None:
-    """Wait until *patience* has run out, or the queue; look seldom, for that slows the others."""
+def _leave_to_others(counter: Counter, total: int, patience: float) -> None:
+    """Wait until *patience* has run out, or the queue."""
     until = perf_counter() + patience
-    while patience and (now := perf_counter()) < until and counter.claim(0) < total:
-        while perf_counter() < now + _LOOK:
-            sched_yield()
+    while perf_counter() < until and counter.claim(0) < total:
+        _pause(0.0)
+
+
+def _while_it_moves(counter: Counter, total: int, cost: float) -> None:
+    """Wait as long as the queue runs out as quickly as items of *cost* seconds let expect."""
+    at = moved = counter.claim(0)
+    began = since = perf_counter()
+    while at < total and (now := perf_counter()) < since + _SLACK + 2 * cost * moved:
+        _pause(now - began)
+        if (new := counter.claim(0)) > at:
+            at, moved, since = new, new - at, now
+
+
+def _pause(waited: float) -> None:
+    """Between two looks, each of which slows the others: asleep, if it has been long already."""
+    if waited > _SOON:
+        sleep(_SOON / 10)
+        return
+    until = perf_counter() + _LOOK
+    while perf_counter() < until:
+        sched_yield()

@@ -154,14 +154,35 @@ def in_order(exports: list[tuple[list[Any], list[Row] | None]]) -> list[Any]:
         return _joined([values for values, _ in exports])
     if any(row.step != 1 for _, rows in exports for row in rows or ()):
         return _interleaved(exports)
+    most, rest = _last_row(exports)
     parts = []
     for values, rows in exports:
         at = 0
         for row in rows or ():
-            parts.append((row.start, values[at : at + row.given]))
+            if row is not rest:
+                parts.append((row.start, values[at : at + row.given]))
             at += row.given
     parts.sort(key=_start)  # stable: an exception stays behind the values of its own item
-    return _joined([part for _, part in parts])
+    before = _joined([part for _, part in parts])
+    if rest is None:
+        return before
+    most[: len(most) - rest.given] = before  # what comes last stays where it is
+    return most
+
+
+def _last_row(exports: list[tuple[list[Any], list[Row] | None]]) -> tuple[list[Any], Row | None]:
+    """The list that ends with the last of all values, and its last row."""
+    most, rows = max(exports, key=_end)
+    last = rows[-1] if rows else None
+    if last is not None and all(
+        row is last or row.start < last.start for _, others in exports for row in others or ()
+    ):
+        return most, last
+    return most, None
+
+
+def _end(export: tuple[list[Any], list[Row] | None]) -> int:
+    return export[1][-1].start if export[1] else -1
 
 
 def _joined(parts: list[list[Any]]) -> list[Any]:

@@ -182,8 +182,8 @@ def _counter(setting: Setting) -> Computed:
     else:
         memory, alone = Memory(call), world.rank == root
         sizer = SpanSizer(world.size, memory.cost)
-        whole = Chooser(call, alone, memory).whole
-        runs = span_runs(counter, n, sizer, whole, 0.0 if alone else memory.patience)
+        chooser = Chooser(call, alone, memory)
+        runs = span_runs(counter, n, sizer, chooser, 0.0 if alone else memory.patience)
         caught = compute(world, call, source, runs, cutoff)
         memory.keep(sizer.typical)
     return Computed(caught, n, counter=counter)

@@ -20,7 +20,7 @@ def chosen(**given: Any) -> tuple[int | None, str, str]:
 
 
 def test_what_nobody_says() -> None:
-    assert chosen() == (0, "static", "raise")
+    assert chosen() == (0, "auto", "raise")
 
 
 def test_a_call_says_more_than_a_block_and_the_inner_block_more_than_the_outer() -> None:
@@ -30,13 +30,13 @@ def test_a_call_says_more_than_a_block_and_the_inner_block_more_than_the_outer()
             assert chosen() == (1, "static,3", "return")
             assert chosen(root=None, errors="raise") == (None, "static,3", "raise")
         assert chosen() == (1, "static,2", "return")
-    assert chosen() == (0, "static", "raise")
+    assert chosen() == (0, "auto", "raise")
 
 
 def test_a_block_ends_with_an_error_too() -> None:
     with pytest.raises(KeyError), options(root=1):
         raise KeyError
-    assert chosen() == (0, "static", "raise")
+    assert chosen() == (0, "auto", "raise")
 
 
 def test_one_object_may_be_entered_twice() -> None:
@@ -83,7 +83,7 @@ def test_a_bad_option_is_told_in_a_call_and_in_a_block(given: dict[str, Any], me
 
 
 def test_a_rank_may_be_any_whole_number_type() -> None:
-    assert chosen(root=np.int64(2)) == (2, "static", "raise")
+    assert chosen(root=np.int64(2)) == (2, "auto", "raise")
 
 
 def test_a_verb_without_places_refuses_to_put_errors_there() -> None:

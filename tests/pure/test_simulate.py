@@ -367,9 +367,23 @@ def test_a_span_is_within_its_bounds(left: int, p: int, cost: float) -> None:
         assert 1 <= size <= most
         assert size <= max(1, left // (2 * p))
         assert size == 1 or size * sizer.cost <= SPAN * (1 + 1e-9)
-        assert sizer.size(left, alone=True) == max(1, min(left // 2, most))
+        alone = sizer.size(left, alone=True)
+        if most >= 64 and left * sizer.cost < 2e-4:
+            assert alone == left
+        else:
+            assert alone == max(1, min(left // 2, most))
         sizer.learn(size, size * cost)
         most *= 8
+
+
+def test_a_cost_remembered_counts_while_items_are_short_and_few() -> None:
+    sizer = SpanSizer(2, before=1e-7)
+    sizer.learn(1, 5e-6)
+    assert sizer.size(999, alone=True) == 999
+    sizer = SpanSizer(2, before=1e-7)
+    sizer.learn(1, 5e-3)
+    assert sizer.cost == sizer.typical == 5e-3
+    assert sizer.size(999, alone=True) == 8
 
 
 # costs
