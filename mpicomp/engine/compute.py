@@ -57,8 +57,22 @@ def compute(
     Caught or None
         What ended it early; None when all was computed, or need not be.
     """
-    if world.interrupted:
-        return _caught(Caught(0, KeyboardInterrupt()), cutoff)
+    try:
+        if world.interrupted:
+            raise KeyboardInterrupt
+        return _pieces_of(world, call, source, runs, cutoff, glance)
+    except KeyboardInterrupt as exc:  # between two items; in one it is told with the item
+        return _caught(Caught(0, exc), cutoff)
+
+
+def _pieces_of(
+    world: World,
+    call: Call,
+    source: Source,
+    runs: Iterable[range],
+    cutoff: Cutoff | None,
+    glance: Callable[[], None] | None,
+) -> Caught | None:
     listened = perf_counter()
     limit = maxsize
     for run in runs:
