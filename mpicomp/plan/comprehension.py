@@ -325,10 +325,10 @@ def _from_generator(gen: GeneratorType[Any, Any, Any], verb: str) -> Comprehensi
             f"{verb} got a generator made by the function {code.co_qualname!r}: what it computes "
             f"cannot be split; write {verb}(f(x) for x in {code.co_name}(...))"
         )
-    function = next(
-        held for held in gc.get_referents(gen)
-        if type(held) is FunctionType and held.__code__ is code
-    )  # fmt: skip
+    for held in gc.get_referents(gen):
+        if type(held) is FunctionType and held.__code__ is code:
+            function = held
+            break
     source, seeder = _unseeded(find_source(gen.gi_frame.f_locals[".0"]))
     bring = () if seeder is None else (seeder.pairs,)
     return Comprehension(function, source, code, function=function, bring=bring, seeder=seeder)
