@@ -226,6 +226,8 @@ def as_rank(work: Callable[[], int]) -> int:
         sys.stderr.flush()
         if code and fate is not None and not mpi().Is_finalized():
             _end(fate, code)
+            if not fate.allreduce(ranks.closed):
+                ranks.close()  # all are here: a window left open would be warned of
     return code
 
 

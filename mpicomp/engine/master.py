@@ -42,6 +42,7 @@ _END = -1
 _LISTEN = 0.003  # seconds between two looks of the master's thread
 _NAP = 0.0002
 AHEAD = 0.005
+_GULP, _QUICK = 64, 1e-4  # items read at once; seconds in which that is quick
 _MOST = 4096  # items a rank in the window of a stream
 
 
@@ -178,6 +179,7 @@ class Master:
         self._sends: list[tuple[MPI.Request, Any]] = []
         self._here: set[int] = set()
         self._gone = 0
+        self._gulp = 1
         self._said = array("q", bytes(40))
         self._over = threading.Event()
         self._mine: Grant | None = None
@@ -243,12 +245,15 @@ class Master:
                     self._serve()
 
     def _fill(self) -> bool:
-        """Read on in the source, as far as the window lets; one item when somebody waits."""
+        """Read on in the source, as far as the window lets; not for long when somebody waits."""
         wanted = self.dispatcher.wanted()
         if not wanted or self._read is None:
             return False
-        count = 1 if self.dispatcher.hungry else min(wanted, 64)
+        count = min(wanted, self._gulp if self.dispatcher.hungry else _GULP)
+        began = time.perf_counter()
         found = self._read(count)
+        quick = time.perf_counter() - began < _QUICK
+        self._gulp = min(_GULP, 2 * self._gulp) if quick else max(1, self._gulp // 2)
         served = self.dispatcher.extend(found)
         if found < count:
             served += self.dispatcher.close()

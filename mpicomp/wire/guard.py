@@ -76,7 +76,10 @@ def _uncaught(
         previous(kind, exc, traceback)
     sys.stdout.flush()
     sys.stderr.flush()
-    if mpi().Is_finalized() or mpi().COMM_WORLD.size == 1 or (agreed and _together(agreed)):
+    if mpi().Is_finalized() or mpi().COMM_WORLD.size == 1:
+        return
+    if agreed and _together(agreed):
+        agreed.close()  # all are here, and all close it: an open window is warned of
         return
     if silent:  # rank 0 has not failed, and told nothing
         previous(kind, exc, traceback)
@@ -111,9 +114,8 @@ def _leave(leave: bytes) -> None:
     while waiting:
         for world in [world for world in waiting if world.complete()]:
             waiting.remove(world)
-            if world.headers() == leave * world.size:
-                world.close()
-            elif not _together(world):
+            if world.headers() != leave * world.size and not _together(world):
                 _abort()  # they were in a verb, have been told, and have not ended for it
+            world.close()
         time.sleep(nap)
         nap = min(0.01, 2 * nap)
