@@ -183,6 +183,7 @@ class Master:
         self._said = array("q", bytes(40))
         self._over = threading.Event()
         self._mine: Grant | None = None
+        self._kept: Grant | None = None  # for the master itself, which was hungry
         self.unsent: Caught | None = None
 
     def runs(self, hold: Callable[[Grant], None]) -> Iterator[range]:
@@ -193,7 +194,9 @@ class Master:
             self._cutoff.poll()
             with self._lock:
                 busy = self._serve() or self._fill()
-                grant = None if busy else self.dispatcher.ready(rank)
+                grant, self._kept = self._kept, None
+                if grant is None and not busy:
+                    grant = self.dispatcher.ready(rank)
             if grant is None:
                 if not busy:
                     time.sleep(_NAP)
@@ -298,6 +301,9 @@ class Master:
             self.dispatcher.window = max(self.dispatcher.window, min(width, most))
 
     def _give(self, rank: int, grant: Grant) -> None:
+        if rank == self._world.rank:
+            self._kept = grant
+            return
         payload = Payload(0, [])
         if self._load is not None:
             try:

@@ -136,7 +136,9 @@ class Dispatcher:
         if not self._room[rank] or 2 * cut.p * load > cut.known - cut.at:
             return None
         grant = self._grant(rank)
-        if grant is None and not load:
+        if grant is not None:
+            self._hungry.pop(rank, None)
+        elif not load:
             self._hungry[rank] = None
         return grant
 

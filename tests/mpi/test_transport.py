@@ -76,7 +76,7 @@ KINDS: dict[str, Callable[[int], Any]] = {
     "set": lambda x: {x, str(x)},
     "dict": lambda x: {str(x): [x]},
     "numpy scalars of many types": lambda x: SCALARS[x % len(SCALARS)](1),
-    "date": lambda x: np.datetime64("2020-01-01") + x,
+    "date": lambda x: np.datetime64("2020-01-01") + np.timedelta64(x, "D"),
     "time difference": lambda x: np.timedelta64(x, "s"),
     "time differences in two units": lambda x: np.timedelta64(x, "ms" if x % 2 else "h"),
     "numpy text": lambda x: np.str_(x),
