@@ -183,29 +183,30 @@ class Master:
         self._said = array("q", bytes(40))
         self._over = threading.Event()
         self._mine: Grant | None = None
-        self._kept: Grant | None = None  # for the master itself, which was hungry
+        self._hold: Callable[[Grant], None] | None = None
         self.unsent: Caught | None = None
 
     def runs(self, hold: Callable[[Grant], None]) -> Iterator[range]:
         """The master's own runs, between which it hands out the others'."""
+        self._hold = hold
         threading.Thread(target=self._listen, name="mpicomp-master", daemon=True).start()
         rank = self._world.rank
         while not self.dispatcher.finished:
             self._cutoff.poll()
             with self._lock:
                 busy = self._serve() or self._fill()
-                grant, self._kept = self._kept, None
-                if grant is None and not busy:
-                    grant = self.dispatcher.ready(rank)
-            if grant is None:
+                grant = None if busy else self.dispatcher.ready(rank)
+                if grant is not None:
+                    self._keep(grant)
+            if self._mine is None:
                 if not busy:
                     time.sleep(_NAP)
                 continue
-            self._mine = grant
-            hold(grant)
+            grant = self._mine
             began = time.perf_counter()
             yield grant.items
             with self._lock:
+                self._mine = None
                 self._done(rank, grant.number, len(grant.items), time.perf_counter() - began)
 
     def glance(self) -> None:
@@ -302,7 +303,7 @@ class Master:
 
     def _give(self, rank: int, grant: Grant) -> None:
         if rank == self._world.rank:
-            self._kept = grant
+            self._keep(grant)
             return
         payload = Payload(0, [])
         if self._load is not None:
@@ -317,6 +318,12 @@ class Master:
                 return
         said = array("q", [*grant, payload.form, len(payload.blobs)])
         self._send(rank, said, payload.blobs)
+
+    def _keep(self, grant: Grant) -> None:
+        """The master's own next chunk; its items are taken at once, before those behind them."""
+        assert self._hold is not None, "a master is given chunks while it runs"
+        self._mine = grant
+        self._hold(grant)
 
     def _send(self, rank: int, said: Any, blobs: list[Any]) -> None:
         self._sends.append((self._comm.Isend([said, mpi().INT64_T], rank, _DOWN), said))

@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from operator import add
 from pathlib import Path
@@ -140,3 +141,15 @@ def test_a_zip_of_streams_reads_no_more_than_the_serial_one() -> None:
     holds(plist(pair for pair in zip(first, second, strict=False)), [(x, x) for x in range(5)])
     if WORLD.rank == 0:
         assert (first.read, second.read) == (6, 5)
+
+
+@pytest.mark.parametrize("schedule", ["dynamic,1", "dynamic,3", "factoring", "auto"])
+def test_a_root_that_is_out_of_work_gets_its_own_next_items(schedule: str) -> None:
+    """The others are so slow that it has done all that may be read ahead of them."""
+
+    def slow(x: int) -> int:
+        time.sleep(0.05 if WORLD.rank and x % 10 < 2 else 0.002)
+        return x
+
+    numbers = Watched(range(150))
+    holds(plist((slow(x) for x in numbers), schedule=schedule), [*range(150)])
