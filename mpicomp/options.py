@@ -15,7 +15,7 @@ from mpicomp.plan.schedule import parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
     from typing import Any, TypedDict, Unpack
 
@@ -36,20 +36,9 @@ if TYPE_CHECKING:
         effects: str
 
 
-_DEFAULTS: Mapping[str, Any] = {
-    "comm": None,
-    "root": 0,
-    "schedule": None,
-    "errors": "raise",
-    "dispatch": None,
-    "effects": "warn",
-}
 AUTO, WHOLE, SPREAD = "auto", "static", "static,16"
 """The schedule of a verb for which nothing is said: as measured; one run for each rank; for those
 that stop early, all ranks near the front of the serial order."""
-_current: ContextVar[Mapping[str, Any]] = ContextVar("mpicomp.options", default=_DEFAULTS)
-
-
 class options:  # reads as a verb: with options(...)
     """Set defaults for the calls inside a ``with`` block (of this thread or task).
 
@@ -109,24 +98,21 @@ class Options:
     """The options of one call, checked as far as one rank can."""
 
     __slots__ = ("comm", "dispatch", "effects", "errors", "root", "schedule")
+    comm: Intracomm | None
+    dispatch: str | None
+    effects: str
+    errors: str
+    root: int | None
+    schedule: Schedule | OwnPlan
 
     def __init__(self, given: Common, usual: str = AUTO) -> None:
         chosen: Mapping[str, Any] = {**_current.get(), **given} if given else _current.get()
         if len(chosen) > len(_DEFAULTS):
             unknown = next(name for name in chosen if name not in _DEFAULTS)
             raise OptionError(f"no option is called {unknown!r}; there are {', '.join(_DEFAULTS)}")
-        self.comm: Intracomm | None = chosen["comm"]
-        self.root: int | None = _rank(chosen["root"])
+        for name, (_, checked) in _TABLE.items():
+            setattr(self, name, checked(name, chosen[name]))
         self.schedule = _schedule(chosen["schedule"], usual)
-        self.errors: str = chosen["errors"]
-        if self.errors not in ("raise", "return"):
-            raise OptionError(f'errors must be "raise" or "return", got {self.errors!r}')
-        self.dispatch: str | None = chosen["dispatch"]
-        if self.dispatch not in (None, "counter", "master"):
-            raise OptionError(f'dispatch must be "counter" or "master", got {self.dispatch!r}')
-        self.effects: str = chosen["effects"]
-        if self.effects not in ("warn", "raise", "ignore"):
-            raise OptionError(f'effects must be "warn", "raise" or "ignore", got {self.effects!r}')
         if self.dispatch == "counter" and self.schedule.kind in ("static", "adaptive"):
             raise OptionError(
                 f'dispatch="counter" is for schedules whose chunks are known and whose ranks are '
@@ -191,13 +177,43 @@ def _schedule(asked: Any, usual: str) -> Schedule | OwnPlan:
     return OwnPlan(asked) if hasattr(asked, "nchunks") else parse(asked)
 
 
-def _rank(root: Any) -> int | None:
-    if root is None:
+def _as_given(_: str, value: Any) -> Any:
+    return value
+
+
+def _rank(name: str, value: Any) -> int | None:
+    if value is None:
         return None
     try:
-        rank = index(root)
+        rank = index(value)
     except TypeError:
         rank = -1
-    if rank < 0 or isinstance(root, bool):
-        raise OptionError(f"root must be a rank or None (every rank), got {root!r}")
+    if rank < 0 or isinstance(value, bool):
+        raise OptionError(f"{name} must be a rank or None (every rank), got {value!r}")
     return rank
+
+
+def _one_of(*words: str | None) -> Callable[[str, Any], Any]:
+    """A check that the option is one of *words*; None among them: it may be left unsaid."""
+    said = [f'"{word}"' for word in words if word is not None]
+    listed = " or ".join([", ".join(said[:-1]), said[-1]])
+
+    def check(name: str, value: Any) -> Any:
+        if value not in words:
+            raise OptionError(f"{name} must be {listed}, got {value!r}")
+        return value
+
+    return check
+
+
+_TABLE: Mapping[str, tuple[Any, Callable[[str, Any], Any]]] = {
+    "comm": (None, _as_given),
+    "root": (0, _rank),
+    "schedule": (None, _as_given),
+    "errors": ("raise", _one_of("raise", "return")),
+    "dispatch": (None, _one_of(None, "counter", "master")),
+    "effects": ("warn", _one_of("warn", "raise", "ignore")),
+}
+"""Each option: what it is where nobody says it, and what its value goes through."""
+_DEFAULTS: Mapping[str, Any] = {name: default for name, (default, _) in _TABLE.items()}
+_current: ContextVar[Mapping[str, Any]] = ContextVar("mpicomp.options", default=_DEFAULTS)
