@@ -85,7 +85,7 @@ class Search:
                 known[name] = Shared(name, cell.cell_contents)
             except ValueError:  # not bound yet
                 known[name] = Shared(name)
-        builtins = function.__builtins__
+        builtins = getattr(function, "__builtins__")  # noqa: B009  # typeshed lacks it
         scope = Scope(known, frozenset(code.co_freevars), function.__globals__, builtins)
         place = () if code.co_name == "<genexpr>" and not via else (function.__name__,)
         self.code(code, scope, (*via, *place))
