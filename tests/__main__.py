@@ -132,7 +132,8 @@ def prepared(mpi: str) -> str:
             shutil.rmtree(old)
         venv.create(folder, symlinks=True, with_pip=True)
         pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "install", "--editable", f".[test,lint,{mpi}]"], cwd=ROOT, check=True)
+        wanted = f".[test,lint,docs,{mpi}]"
+        subprocess.run([*pip, "install", "--editable", wanted], cwd=ROOT, check=True)
         ready.touch()  # last: an environment cut short is made anew
     return str(python)
 

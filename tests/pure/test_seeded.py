@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import doctest
 import itertools
 import pickle
 from collections import deque
@@ -25,7 +24,6 @@ from mpicomp.plan.batch import batched_map
 from mpicomp.plan.comprehension import take_apart
 from mpicomp.plan.find import find_source
 from mpicomp.plan.source import Held, Source, Stream, rebuild
-from tests.launch import ROOT
 
 XS = [3, 1, 4, 1, 5, 9, 2, 6, 5]
 
@@ -87,10 +85,6 @@ def test_the_streams_never_change() -> None:
     assert [(x, f"{rng.bit_generator.random_raw():016x}") for x, rng in seeded("abc", 7)] == GOLDEN
     far = seeded(range(2**70), (2**130, 5))[2**64 + 1]
     assert (far[0], f"{far[1].bit_generator.random_raw():016x}") == (2**64 + 1, FAR)
-
-
-def test_the_page_about_random_numbers_is_true() -> None:
-    assert not doctest.testfile(str(ROOT / "docs" / "random.md"), module_relative=False).failed
 
 
 @pytest.mark.parametrize("name", [*CUT, *STREAMS])
