@@ -13,7 +13,7 @@ extensions = [
     "sphinx.ext.napoleon",
 ]
 source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "pictures"]
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import mpicomp
-from tests.launch import ROOT, run_python
+from tests.launch import ROOT, run_python, run_ranks
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")])
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
@@ -40,3 +40,13 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "plist" in (tmp_path / "reference.html").read_text()
+
+
+def test_the_pictures_can_be_made(tmp_path: Path) -> None:
+    script = ROOT / "docs" / "pictures" / "make.py"
+    done = run_python([script, "owners", "chunks", "--to", tmp_path])
+    assert done.returncode == 0, done.stderr
+    done = run_ranks(2, [script, "gantt", "--to", tmp_path])
+    assert done.returncode == 0, done.stderr
+    shown = {path.name for path in script.parent.glob("*.png")}
+    assert {path.name for path in tmp_path.iterdir()} == shown - {"scaling.png"}  # takes long
