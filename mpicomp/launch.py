@@ -19,6 +19,7 @@ from typing import Any
 from mpicomp.errors import LaunchError, MpicompError
 from mpicomp.supervise import begun, ended, supervised
 from mpicomp.wire import guard
+from mpicomp.wire.threads import cores
 from mpicomp.wire.world import expected_size, launched, mpi, world
 
 TYPE_CHECKING = False
@@ -41,12 +42,6 @@ _ON_ONE_MACHINE = {
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",  # Open MPI 5
 }
 _CROWDED = {"MPIR_CVAR_ENABLE_HEAVY_YIELD": "1"}  # MPICH: who waits leaves the core to others
-
-
-def cores() -> list[int]:
-    """Numbers of the cores that this process may run on."""
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux has it
-    return sorted(affinity(0)) if affinity else list(range(os.cpu_count() or 1))
 
 
 def inside(n: int | None) -> bool:

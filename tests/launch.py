@@ -26,7 +26,7 @@ from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
 
-OF_A_JOB = ("PMI", "PMIX", "OMPI_", "PRTE", "HYDI", "MPI_LOCAL")
+OF_A_JOB = ("PMI", "PMIX", "OMPI_", "PRTE", "HYDI", "MPI_LOCAL", "OMP_NUM_THREADS")
 
 NEEDED = {
     # waiting ranks leave the core to those that compute

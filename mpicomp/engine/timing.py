@@ -11,6 +11,7 @@ from typing import Any
 
 from mpicomp.record.recording import recording
 from mpicomp.record.timeline import Timeline
+from mpicomp.wire.threads import threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def keep(
             began=began,
             ended=perf_counter(),
             events=events,
+            threads=threads().why,
         )
     )
 

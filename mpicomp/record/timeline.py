@@ -72,6 +72,8 @@ class Timeline(Frozen):
         One ``(rank, start, stop, step, begin, end)`` for each run of items, in any order; begin
         and end in seconds from the call's start.  Kept as an array of `EVENT` that cannot be
         written to.
+    threads : str
+        What was done about the threads of numerical libraries, for people to read.
 
     Raises
     ------
@@ -93,9 +95,9 @@ class Timeline(Frozen):
     """
 
     __slots__ = ("began", "dispatch", "ended", "events", "hosts", "n", "paths", "reason",
-                 "schedule", "verb")  # fmt: skip
+                 "schedule", "threads", "verb")  # fmt: skip
     __match_args__ = ("verb", "schedule", "dispatch", "reason", "n", "hosts", "paths", "began",
-                      "ended", "events")  # fmt: skip
+                      "ended", "events", "threads")  # fmt: skip
     verb: str
     schedule: str
     dispatch: str
@@ -106,6 +108,7 @@ class Timeline(Frozen):
     began: float
     ended: float
     events: Events
+    threads: str
 
     def __init__(
         self,
@@ -119,11 +122,12 @@ class Timeline(Frozen):
         began: float,
         ended: float,
         events: Iterable[Row] | Events,
+        threads: str = "",
     ) -> None:
         table = event_table(events)
         self._set(verb=verb, schedule=schedule, dispatch=dispatch, reason=reason)
         self._set(n=whole("n", n, 0), hosts=tuple(hosts), paths=tuple(paths))
-        self._set(began=float(began), ended=float(ended), events=table)
+        self._set(began=float(began), ended=float(ended), events=table, threads=threads)
         if len(self.hosts) != len(self.paths):
             raise RecordError(
                 f"{len(self.hosts)} hosts and {len(self.paths)} paths were given; "
@@ -176,7 +180,11 @@ class Timeline(Frozen):
         )
 
     def _facts(self) -> tuple[Any, ...]:
-        return (*self._fields()[:-1], len(self.events))
+        return (*(getattr(self, name) for name in FACTS), len(self.events))
+
+
+FACTS = tuple(name for name in Timeline.__match_args__ if name != "events")
+"""The fields of a timeline that a file keeps as text."""
 
 
 def event_table(events: Iterable[Row] | Events) -> Events:
@@ -214,7 +222,7 @@ def save(calls: Iterable[Timeline], path: Path) -> None:
     import numpy as np
 
     calls = list(calls)
-    facts = [{name: getattr(call, name) for name in Timeline.__match_args__[:-1]} for call in calls]
+    facts = [{name: getattr(call, name) for name in FACTS} for call in calls]
     arrays: dict[str, Any] = {f"events{k}": call.events for k, call in enumerate(calls)}
     with open(path, "wb") as file:  # a name given to numpy would get a suffix
         np.savez_compressed(file, calls=np.array(json.dumps(facts)), **arrays)

@@ -13,6 +13,7 @@ import time
 from typing import Any, cast
 
 from mpicomp.errors import LaunchError, OptionError
+from mpicomp.wire import threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -316,6 +317,8 @@ def _world_of(comm: MPI.Intracomm) -> World:
     if known is None or known.closed:
         known = World(comm.Dup())
         comm.Set_attr(_keyval, known)
+        if known.size > 1:
+            threads.share(known)
     return known
 
 

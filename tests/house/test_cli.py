@@ -17,7 +17,8 @@ from zipfile import ZipFile
 import pytest
 
 from mpicomp import __version__
-from mpicomp.launch import cores, settings
+from mpicomp.launch import settings
+from mpicomp.wire.threads import cores
 from tests.launch import ROOT, environment, guarded, mpi_beside, mpiexec, run_python, run_ranks
 
 LIMIT = 60  # seconds; what hangs is ended, and fails its test
