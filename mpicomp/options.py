@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from contextvars import ContextVar, Token
 from functools import cache
+from math import inf
 from operator import index
 
 from mpicomp.errors import OptionError, ScheduleError
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
         errors: str
         dispatch: str | None
         effects: str
+        retries: int
+        timeout: float | None
 
 
 AUTO, WHOLE, SPREAD = "auto", "static", "static,16"
@@ -62,6 +65,11 @@ class options:  # reads as a verb: with options(...)
     effects : {"warn", "raise", "ignore"}, optional
         What becomes of a side effect that is found in the code before anything runs: a
         `SideEffectWarning` on the root, a `SideEffectError` on all ranks, or nothing.
+    retries : int, optional
+        How often an item that raises an `Exception` is tried again, by itself, on its rank.
+    timeout : float, optional, seconds
+        What an item may take (each attempt of it); one that takes longer raises `TimeoutError`.
+        See docs/stragglers.md for what can be interrupted.
 
     Raises
     ------
@@ -97,13 +105,26 @@ class options:  # reads as a verb: with options(...)
 class Options:
     """The options of one call, checked as far as one rank can."""
 
-    __slots__ = ("comm", "dispatch", "effects", "errors", "root", "schedule")
+    __slots__ = (
+        "careful",
+        "comm",
+        "dispatch",
+        "effects",
+        "errors",
+        "retries",
+        "root",
+        "schedule",
+        "timeout",
+    )
+    careful: bool  # each item is computed by itself
     comm: Intracomm | None
     dispatch: str | None
     effects: str
     errors: str
+    retries: int
     root: int | None
     schedule: Schedule | OwnPlan
+    timeout: float | None
 
     def __init__(self, given: Common, usual: str = AUTO) -> None:
         chosen: Mapping[str, Any] = {**_current.get(), **given} if given else _current.get()
@@ -112,6 +133,7 @@ class Options:
             raise OptionError(f"no option is called {unknown!r}; there are {', '.join(_DEFAULTS)}")
         for name, (_, checked) in _TABLE.items():
             setattr(self, name, checked(name, chosen[name]))
+        self.careful = self.retries > 0 or self.timeout is not None
         self.schedule = _schedule(chosen["schedule"], usual)
         if self.dispatch == "counter" and self.schedule.kind in ("static", "adaptive"):
             raise OptionError(
@@ -193,6 +215,25 @@ def _rank(name: str, value: Any) -> int | None:
     return rank
 
 
+def _count(name: str, value: Any) -> int:
+    try:
+        count = index(value)
+    except TypeError:
+        count = -1
+    if count < 0 or isinstance(value, bool):
+        raise OptionError(f"{name} must be a whole number, 0 or more, got {value!r}")
+    return count
+
+
+def _seconds(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < inf
+    if not good:
+        raise OptionError(f"{name} must be seconds, more than 0, or None (no limit), got {value!r}")
+    return float(value)
+
+
 def _one_of(*words: str | None) -> Callable[[str, Any], Any]:
     """A check that the option is one of *words*; None among them: it may be left unsaid."""
     said = [f'"{word}"' for word in words if word is not None]
@@ -213,6 +254,8 @@ _TABLE: Mapping[str, tuple[Any, Callable[[str, Any], Any]]] = {
     "errors": ("raise", _one_of("raise", "return")),
     "dispatch": (None, _one_of(None, "counter", "master")),
     "effects": ("warn", _one_of("warn", "raise", "ignore")),
+    "retries": (0, _count),
+    "timeout": (None, _seconds),
 }
 """Each option: what it is where nobody says it, and what its value goes through."""
 _DEFAULTS: Mapping[str, Any] = {name: default for name, (default, _) in _TABLE.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from sys import maxsize
 from typing import NoReturn
 
+from mpicomp.engine import limit
 from mpicomp.engine.call import BEGIN, CLOSE, Call, Header, disagree, unpack
 from mpicomp.engine.watch import watch
 from mpicomp.errors import OptionError
@@ -44,6 +45,7 @@ class Agreement:
         try:
             call = build()
             check_root(call.options.root, world)
+            limit.check(call.options)
             watch(call, world.rank)
             self._header = call.begin()
             self._call = call

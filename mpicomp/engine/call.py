@@ -113,6 +113,8 @@ class Call(NamedTuple):
             options.dispatch,
             options.root,
             options.errors,
+            options.retries,
+            options.timeout,
             self.detail,
             self.events is not None,
         )

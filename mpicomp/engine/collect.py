@@ -73,6 +73,10 @@ class Collector:
     def prepare(self, world: World, n: int, one_to_one: bool, root: int | None) -> None:
         """Make ready for *n* items.  Collective: every rank of the world calls."""
 
+    def needed(self, values: Iterator[Any]) -> Iterator[Any]:
+        """Those of an item's values that have to be computed."""
+        return values
+
     def take(self, piece: range, values: Iterator[Any] | list[Any]) -> None:
         """Take in what the items of *piece* give."""
         raise TypeError
@@ -330,6 +334,13 @@ class Searched(Collector):
     def __init__(self, sought: bool) -> None:
         self.sought = sought
         self.found = False
+
+    def needed(self, values: Iterator[Any]) -> Iterator[Any]:
+        for value in values:
+            truth = bool(value)
+            yield truth
+            if truth is self.sought:
+                return
 
     def take(self, piece: range, values: Iterator[Any] | list[Any]) -> None:
         if any(values) if self.sought else not all(values):

@@ -8,12 +8,14 @@ listening costs nothing that can be measured and a slow item is not followed by 
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from operator import length_hint
 from sys import maxsize
 from time import perf_counter
 from typing import Any, NamedTuple
 
+from mpicomp.engine.careful import attempt, attempts_note
 from mpicomp.engine.collect import Decided, Listed, Searched
 from mpicomp.errors import RemoteTraceback
 from mpicomp.plan.failure import notes_for, tell, traceback_text
@@ -75,6 +77,7 @@ def _pieces_of(
 ) -> Caught | None:
     listened = perf_counter()
     limit = maxsize
+    step = _item_by_item if call.options.careful else _step
     for run in runs:
         for piece in pieces(call, run, listening=cutoff is not None):
             if cutoff is not None and perf_counter() - listened > PACE / 5:
@@ -85,7 +88,7 @@ def _pieces_of(
             if piece.start >= limit:
                 return None
             began = perf_counter()
-            caught = _step(world, call, source, piece)
+            caught = step(world, call, source, piece)
             if call.events is not None:
                 call.events.append((piece.start, piece.stop, piece.step, began, perf_counter()))
             if caught is not None:
@@ -105,7 +108,7 @@ def pieces(call: Call, run: range, listening: bool) -> Iterable[range]:
         return (run,)
     if call.collector.by_leaf:
         return leaves(run)
-    at_once = maxsize if call.collector.keeps_all else _AT_ONCE
+    at_once = maxsize if call.collector.keeps_all and not call.options.careful else _AT_ONCE
     return _paced(run) if listening or length(run) > at_once else (run,)
 
 
@@ -145,6 +148,56 @@ def _step(world: World, call: Call, source: Source, piece: range) -> Caught | No
             collector.put(lost, settled(exc, notes))
             piece = piece[place + len(lost) :]
     return None
+
+
+def _item_by_item(world: World, call: Call, source: Source, piece: range) -> Caught | None:
+    """The same, each item by itself: tried again and stopped as the options say."""
+    collector = call.collector
+    each = collector.by_leaf or isinstance(collector, Searched)
+    done: list[Any] = []
+    at = 0  # from here on the values are in *done*
+    for place, item in _items_of(call, piece):
+        found: list[Any] = []
+        exc, times = attempt(call, source, item, found, partial(_about, world, call, source, item))
+        if exc is not None:
+            notes = _notes(world, call, item.start, source) + attempts_note(times)
+            if call.options.errors == "raise" or not isinstance(exc, Exception):
+                return Caught(item.start, exc, notes)
+        done += found
+        stop = place + len(item)
+        if exc is None and not each:
+            continue
+        caught = _take(world, call, source, piece[at:stop], done)
+        if caught is not None:
+            return caught
+        done, at = [], stop
+        if exc is not None:
+            assert isinstance(collector, Listed), "options were checked"
+            collector.put(item, settled(exc, notes))
+    return _take(world, call, source, piece[at:], done) if at < len(piece) else None
+
+
+def _items_of(call: Call, piece: range) -> Iterable[tuple[int, range]]:
+    if call.comprehension.whole_runs:
+        return ((0, piece),)
+    return ((place, piece[place : place + 1]) for place in range(len(piece)))
+
+
+def _take(
+    world: World, call: Call, source: Source, piece: range, values: list[Any]
+) -> Caught | None:
+    """Give the collector what *piece* gave; what it raises is told with the last item."""
+    try:
+        call.collector.take(piece, iter(values))
+    except Decided:
+        return Caught(piece[-1], None)
+    except BaseException as exc:
+        return Caught(piece[-1], exc, _notes(world, call, piece[-1], source))
+    return None
+
+
+def _about(world: World, call: Call, source: Source, item: range) -> str:
+    return "\n".join(_notes(world, call, item.start, source))
 
 
 def _maker(call: Call) -> Callable[[Iterator[Any]], Iterator[Any] | list[Any]]:
@@ -237,8 +290,12 @@ def drain(world: World, call: Call, stream: Stream) -> tuple[Caught | None, int]
         Items taken.
     """
     feed = Feed(stream)
-    by_leaf = not isinstance(call.collector, (Listed, Searched))
-    return (_drain_by_leaf if by_leaf else _drain)(world, call, feed), feed.taken
+    if call.options.careful:
+        size = maxsize if call.comprehension.whole_runs else 1
+        return _drain_by(size, world, call, feed), feed.taken
+    if isinstance(call.collector, (Listed, Searched)):
+        return _drain(world, call, feed), feed.taken
+    return _drain_by(LEAF, world, call, feed), feed.taken
 
 
 def _drain(world: World, call: Call, feed: Feed) -> Caught | None:
@@ -258,10 +315,10 @@ def _drain(world: World, call: Call, feed: Feed) -> Caught | None:
             call.collector.put(range(feed.taken - 1, feed.taken), settled(exc, notes))
 
 
-def _drain_by_leaf(world: World, call: Call, feed: Feed) -> Caught | None:
-    """The same for a fold, whose tree has to know the items' positions."""
+def _drain_by(size: int, world: World, call: Call, feed: Feed) -> Caught | None:
+    """The same so many items at a time: a fold's tree has to know where they lie."""
     at = 0
-    while window := feed.window(LEAF):
+    while window := feed.window(size):
         piece = range(at, at + len(window))
         caught = compute(world, call, Held(window, piece.stop, piece.index), [piece])
         if caught is not None:

@@ -14,6 +14,7 @@ import threading
 from time import perf_counter
 from typing import Any
 
+from mpicomp.engine import limit
 from mpicomp.engine.agree import Agreement, blamed, check_root, place, raise_first
 from mpicomp.engine.auto import remember
 from mpicomp.engine.call import LEAVE, Call, unpack
@@ -75,6 +76,7 @@ def run(verb: str, comm: MPI.Intracomm | None, build: Callable[[], Call]) -> Any
 def _by_itself(ranks: World, build: Callable[[], Call]) -> Any:
     call = build()
     check_root(call.options.root, ranks)
+    limit.check(call.options)
     watch(call, ranks.rank)
     return serial(ranks, call)
 

@@ -1,0 +1,175 @@
+"""Interrupting an item that takes too long.
+
+Rules of this file: an interruption is raised in the main thread, inside an item and nowhere else;
+so no message and no collector is ever cut in two.
+
+    main thread    limited(work, seconds): timer on ── the item ── timer off
+    the alarm      Python's handler raises `Rang` where the item stands, again every second if the
+                   item swallows it
+    a thread       watches for items that do not come back to Python at all, and ends the job
+
+What runs in C and does not return to the interpreter hears the alarm when it comes back.  If it
+does not within the grace (as long again as it was given, at least `GRACE`), its rank is named,
+with the item and the line, and the job ends with exit code 1.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from math import inf
+from types import FrameType
+
+from mpicomp.errors import OptionError
+from mpicomp.wire import guard
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from mpicomp.options import Options
+
+GRACE = 10.0  # seconds
+_AGAIN = 1.0  # seconds until an item that has swallowed an interruption gets the next
+_LOOK = 0.5  # seconds between two looks of the thread
+
+
+class Rang(BaseException):  # no Exception: the item's own ``except Exception`` lets it pass
+    """The alarm of a section."""
+
+    def __init__(self, section: Section) -> None:
+        super().__init__("the time of this item is over")
+        self.section = section
+
+
+class Section:
+    """An item at work, with a time limit.
+
+    Attributes
+    ----------
+    expires : float
+        On the monotonic clock.
+    abandoned : bool
+        Another thread has said that nobody needs it any more.
+    open : bool
+        An alarm may be raised.
+    """
+
+    __slots__ = ("abandoned", "about", "expires", "grace", "open")
+
+    def __init__(self, seconds: float, about: Callable[[], str]) -> None:
+        self.expires = time.monotonic() + seconds
+        self.grace = max(GRACE, seconds)
+        self.about = about
+        self.abandoned = False
+        self.open = True
+
+
+_sections: list[Section] = []  # the outermost first: a verb inside an item may set limits too
+_watchdog: threading.Thread | None = None
+
+
+def check(options: Options) -> None:
+    """Raise `OptionError` where items cannot be interrupted."""
+    if options.timeout is None:
+        return
+    if threading.current_thread() is not threading.main_thread() or not hasattr(
+        signal, "setitimer"
+    ):
+        raise OptionError(
+            "timeout= interrupts items by a signal, which Python delivers to the main thread of a "
+            "Unix process only; make the call there, or leave timeout out"
+        )
+
+
+def limited(work: Callable[[], object], seconds: float, about: Callable[[], str]) -> None:
+    """Call *work*, which may take so long.
+
+    Parameters
+    ----------
+    work : callable
+    seconds : float
+    about : callable
+        Says, for people, what is at work.
+
+    Raises
+    ------
+    TimeoutError
+        It took longer; the traceback says where it stood.
+    """
+    section = Section(seconds, about)
+    trace: TracebackType | None = None
+    before = signal.signal(signal.SIGALRM, _ring)
+    _sections.append(section)
+    try:
+        _wind()
+        try:
+            work()
+        finally:
+            section.open = False
+        return
+    except Rang as rang:
+        if rang.section is not section:
+            raise
+        trace = rang.__traceback__
+    finally:
+        section.open = False
+        _sections.remove(section)
+        _wind()
+        signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
+    raise TimeoutError(f"the item took longer than timeout={seconds:g} seconds").with_traceback(
+        trace
+    )
+
+
+def _wind() -> None:
+    """Set the timer for whichever section ends first."""
+    first = min((section.expires for section in _sections), default=inf)
+    if first == inf:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        return
+    signal.setitimer(signal.ITIMER_REAL, max(1e-6, first - time.monotonic()), _AGAIN)
+    _guarded()
+
+
+def _ring(_: int, __: FrameType | None) -> None:
+    now = time.monotonic()
+    for section in _sections:
+        if section.open and (section.abandoned or section.expires <= now):
+            raise Rang(section)
+
+
+def _guarded() -> None:
+    """See to it that the thread runs."""
+    global _watchdog
+    if _watchdog is None or not _watchdog.is_alive():  # a fork has none
+        _watchdog = threading.Thread(target=_watch, name="mpicomp-limit", daemon=True)
+        _watchdog.start()
+
+
+def _watch() -> None:
+    while True:
+        time.sleep(_LOOK)
+        now = time.monotonic()
+        for section in _sections[:1]:  # the outermost is the item of the parallel call
+            if section.open and section.expires + section.grace < now:
+                _give_up(section)
+
+
+def _give_up(section: Section) -> None:
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    stack = "".join(traceback.format_stack(frame)) if frame is not None else ""
+    sys.stderr.write(
+        f"{stack}TimeoutError: an item has not come back to Python {section.grace:g} seconds "
+        f"after its time was over, and cannot be interrupted\n{section.about()}\n"
+        "the job ends here; run what may hang in a process of its own, or give it a limit of its "
+        "own\n"
+    )
+    sys.stderr.flush()
+    guard.end_job()
+    os._exit(1)  # where there is no job
