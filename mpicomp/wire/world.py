@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from functools import cache
 from typing import Any, cast
 
 from mpicomp.errors import LaunchError, OptionError
@@ -105,12 +106,11 @@ class World:
         """The first half of `exchange`: say it, and go on meanwhile."""
         assert self.comm is not None, "a serial world has nobody to exchange with"
         self._mine[:] = header
+        if not _keeps_requests():
+            self._offered = self.comm.Iallgather(self._mine, self._all)
+            return
         if self._persistent is None:
-            try:
-                self._persistent = self.comm.Allgather_init(self._mine, self._all)
-            except NotImplementedError:  # an MPI before 4.0
-                self._offered = self.comm.Iallgather(self._mine, self._all)
-                return
+            self._persistent = self.comm.Allgather_init(self._mine, self._all)
         self._persistent.Start()
         self._offered = self._persistent
 
@@ -206,6 +206,18 @@ def wait(request: MPI.Request | Arrival) -> None:
     while not request.Test():
         time.sleep(nap)
         nap = min(_NAP, nap * 1.5)
+
+
+@cache
+def _keeps_requests() -> bool:
+    """Whether a persistent collective may be started again and again.
+
+    Only where that was tried: the second start of Intel MPI 2021.18's gives old values, or hangs.
+    """
+    library: str = mpi().Get_library_version()
+    if library.startswith("MPICH"):
+        return cast("bool", mpi().Get_version() >= (4, 0))
+    return library.startswith("Open MPI v5")  # it says that it is MPI 3.1, and has them
 
 
 def mpi() -> Any:
