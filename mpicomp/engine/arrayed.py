@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mpicomp.engine.collect import Collector, Row, grown
+from mpicomp.engine.collect import Collector, Row, grown, grown_by
 from mpicomp.plan.source import length
 from mpicomp.wire.slab import open_slab
 
@@ -72,6 +72,25 @@ class Arrayed(Collector):
     def export(self) -> Any:
         parts = [part for part in self.parts if len(part)]
         return (self._joined(parts) if parts else None), self.rows, self.wrote
+
+    def fresh(self) -> Arrayed:
+        part = Arrayed(self.dtype)
+        part.scalar = self.scalar
+        return part
+
+    def absorb(self, export: Any) -> None:
+        part, rows, _ = export
+        if part is None:
+            return
+        self.scalar = part.ndim == 1
+        if self.out is not None and not self.scalar:
+            self.out = None
+        if self.out is not None:
+            self.wrote = True
+            self._placed(self.out, [export])
+        else:
+            self.parts.append(part)
+            grown_by(self.rows, rows)
 
     def _joined(self, parts: list[Any]) -> Any:
         return self.np.concatenate(parts, dtype=self._dtype_of(parts))

@@ -17,6 +17,7 @@ from mpicomp.plan.source import Range
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mpicomp.engine.collect import Collector
+    from mpicomp.engine.keeping import Keeper
     from mpicomp.options import Options
     from mpicomp.plan.comprehension import Comprehension
     from mpicomp.wire.world import World
@@ -61,6 +62,7 @@ class Call(NamedTuple):
     detail: str = ""
     events: list[tuple[int, int, int, float, float]] | None = None  # (start, stop, step, from, to)
     also: tuple[object, ...] = ()  # functions of the user's that combine values
+    keeper: Keeper | None = None  # where finished pieces are told apart and kept
 
     @property
     def functions(self) -> list[object]:
@@ -90,7 +92,7 @@ class Call(NamedTuple):
     def strided(self) -> bool:
         """Whether a run may skip over other ranks' items: each gives one value, wanted as it is."""
         comprehension = self.comprehension
-        if comprehension.whole_runs or self.collector.contiguous:
+        if comprehension.whole_runs or self.collector.contiguous or self.keeper is not None:
             return False
         return comprehension.one_to_one
 
@@ -102,6 +104,7 @@ class Call(NamedTuple):
             and self.options.schedule.kind == "static"
             and self.options.dispatch is None
             and not self.collector.sets_up
+            and self.keeper is None
         )
 
     def begin(self) -> bytes:

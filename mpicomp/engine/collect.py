@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial, reduce
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from operator import add
 from typing import Any, NamedTuple
 
@@ -35,13 +35,19 @@ class Row(NamedTuple):
     stop: int
 
 
-def grown(rows: list[Row], piece: range, count: int) -> None:
+def grown(rows: list[Row], piece: range | Row, count: int) -> None:
     """Note that *piece* gave *count* values, in the last row where it goes on from there."""
     last = rows[-1] if rows else None
     if last and (last.stop, last.step) == (piece.start, piece.step):
         rows[-1] = Row(last.start, last.step, last.given + count, piece.stop)
     elif count:
         rows.append(Row(piece.start, piece.step, count, piece.stop))
+
+
+def grown_by(rows: list[Row], others: list[Row] | None) -> None:
+    """Note what *others* say of values that now stand behind those of *rows*."""
+    for row in others or ():
+        grown(rows, row, row.given)
 
 
 class Collector:
@@ -83,6 +89,14 @@ class Collector:
 
     def export(self) -> Any:
         """What the root needs of this rank."""
+        raise TypeError
+
+    def fresh(self) -> Collector:
+        """An empty one of the same kind: for a piece whose values are to be told apart."""
+        raise TypeError
+
+    def absorb(self, export: Any) -> None:
+        """Take in what a `fresh` one has, as `mpicomp.engine.gather.own` gives it."""
         raise TypeError
 
     def finish(self, exports: list[Any], n: int) -> Any:
@@ -139,6 +153,16 @@ class Listed(Collector):
     def export(self) -> Any:
         return self.values
 
+    def fresh(self) -> Listed:
+        return Listed(self.build, self.thin, self.keeps_errors)
+
+    def absorb(self, export: Any) -> None:
+        values, rows = export
+        self.values += values
+        if self.keeps_errors and not self.has_exceptions:
+            self.has_exceptions = any(isinstance(value, BaseException) for value in values)
+        grown_by(self.rows, rows)
+
     def finish(self, exports: list[Any], n: int) -> Any:
         values = in_order(exports)
         return values if self.build is None else self.build(values)
@@ -152,7 +176,7 @@ def in_order(exports: list[tuple[list[Any], list[Row] | None]]) -> list[Any]:
     exports : list of (values, rows)
         Rows are None throughout when the order of the ranks is that of the items.
     """
-    if len(exports) == 1:
+    if len(exports) == 1 and _rises(exports[0][1]):
         return exports[0][0]
     if all(rows is None for _, rows in exports):
         return _joined([values for values, _ in exports])
@@ -172,6 +196,11 @@ def in_order(exports: list[tuple[list[Any], list[Row] | None]]) -> list[Any]:
         return before
     most[: len(most) - rest.given] = before  # what comes last stays where it is
     return most
+
+
+def _rises(rows: list[Row] | None) -> bool:
+    """Whether a rank's own values are in order: not so where it has gone on after a stop."""
+    return rows is None or all(left.start <= right.start for left, right in pairwise(rows))
 
 
 def _last_row(exports: list[tuple[list[Any], list[Row] | None]]) -> tuple[list[Any], Row | None]:
@@ -266,6 +295,13 @@ class Folded(Collector):
     def export(self) -> Any:
         return self.fold.nodes
 
+    def fresh(self) -> Folded:
+        return Folded(self.op)
+
+    def absorb(self, export: Any) -> None:
+        for start, stop, level, values in export:
+            self.fold.add(start, stop, values, level)
+
     def finish(self, exports: list[Any], n: int) -> Any:
         return merged(self.op, n, chain.from_iterable(exports)).result(*self.initial)
 
@@ -302,12 +338,25 @@ class Summed(Collector):
         if not numbers:
             return
         self.kinds |= kinds
-        self.terms += expansion(numbers, kinds)
+        self._put(expansion(numbers, kinds))
+
+    def _put(self, terms: list[Any]) -> None:
+        self.terms += terms
         if len(self.terms) > 1000:
             self.terms = expansion(self.terms, set(map(type, self.terms)))
 
     def export(self) -> Any:
         return self.terms, self.kinds, self.fold.nodes
+
+    def fresh(self) -> Summed:
+        return Summed(0, not self.by_leaf)
+
+    def absorb(self, export: Any) -> None:
+        terms, kinds, nodes = export
+        self.kinds |= kinds
+        self._put(terms)
+        for start, stop, level, values in nodes:
+            self.fold.add(start, stop, values, level)
 
     def finish(self, exports: list[Any], n: int) -> Any:
         terms = [term for export in exports for term in export[0]]
@@ -349,6 +398,12 @@ class Searched(Collector):
 
     def export(self) -> Any:
         return self.found
+
+    def fresh(self) -> Searched:
+        return Searched(self.sought)
+
+    def absorb(self, export: Any) -> None:
+        self.found |= export
 
     def finish(self, exports: list[Any], n: int) -> bool:
         return any(exports) is self.sought

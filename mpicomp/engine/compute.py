@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from operator import length_hint
 from sys import maxsize
 from time import perf_counter
@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 from mpicomp.engine.careful import attempt, attempts_note
 from mpicomp.engine.collect import Decided, Listed, Searched
+from mpicomp.engine.gather import own
+from mpicomp.engine.keeping import within
 from mpicomp.errors import RemoteTraceback
 from mpicomp.plan.failure import notes_for, tell, traceback_text
 from mpicomp.plan.fold import LEAF, leaves
@@ -28,8 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from mpicomp.engine.call import Call
+    from mpicomp.engine.keeping import Keeper
     from mpicomp.wire.cutoff import Cutoff
     from mpicomp.wire.world import World
+
+    _Step = Callable[[World, Call, Source, range], "Caught | None"]
 
 PACE = 0.005
 _GROWTH = 1024
@@ -75,6 +80,7 @@ def _pieces_of(
     cutoff: Cutoff | None,
     glance: Callable[[], None] | None,
 ) -> Caught | None:
+    keeper = call.keeper
     listened = perf_counter()
     limit = maxsize
     step = _item_by_item if call.options.careful else _step
@@ -88,7 +94,10 @@ def _pieces_of(
             if piece.start >= limit:
                 return None
             began = perf_counter()
-            caught = step(world, call, source, piece)
+            if keeper is None:
+                caught = step(world, call, source, piece)
+            else:
+                caught = _kept(world, call, keeper, source, piece, step)
             if call.events is not None:
                 call.events.append((piece.start, piece.stop, piece.step, began, perf_counter()))
             if caught is not None:
@@ -107,7 +116,10 @@ def pieces(call: Call, run: range, listening: bool) -> Iterable[range]:
     if call.comprehension.whole_runs:
         return (run,)
     if call.collector.by_leaf:
-        return leaves(run)
+        cut = leaves(run)
+        return cut if call.keeper is None else chain.from_iterable(map(_paced, cut))
+    if call.keeper is not None:
+        return _paced(run)
     at_once = maxsize if call.collector.keeps_all and not call.options.careful else _AT_ONCE
     return _paced(run) if listening or length(run) > at_once else (run,)
 
@@ -200,6 +212,22 @@ def _about(world: World, call: Call, source: Source, item: range) -> str:
     return "\n".join(_notes(world, call, item.start, source))
 
 
+def _kept(
+    world: World, call: Call, keeper: Keeper, source: Source, piece: range, step: _Step
+) -> Caught | None:
+    """Take one piece into a collector of its own; what an item that fails left there is dropped."""
+    part = call._replace(collector=call.collector.fresh())
+    caught = step(world, part, source, piece)
+    try:
+        if caught is None:
+            keeper.keep(call, piece, part.collector)
+        elif caught.exception is None:
+            call.collector.absorb(own(part, in_order=False))  # it decides the call
+    except BaseException as exc:
+        caught = Caught(piece.start, exc, (f"  when items {piece} were kept on {world!r}",))
+    return caught
+
+
 def _maker(call: Call) -> Callable[[Iterator[Any]], Iterator[Any] | list[Any]]:
     """Items -> values: all at once where nobody needs those before an item that fails."""
     eager = call.collector.eager and call.options.errors == "raise"
@@ -279,7 +307,9 @@ class Feed:
         return found
 
 
-def drain(world: World, call: Call, stream: Stream) -> tuple[Caught | None, int]:
+def drain(
+    world: World, call: Call, stream: Stream, cutoff: Cutoff | None = None
+) -> tuple[Caught | None, int]:
     """Run the comprehension over a whole stream, here and now, consuming it item by item.
 
     Returns
@@ -292,10 +322,11 @@ def drain(world: World, call: Call, stream: Stream) -> tuple[Caught | None, int]
     feed = Feed(stream)
     if call.options.careful:
         size = maxsize if call.comprehension.whole_runs else 1
-        return _drain_by(size, world, call, feed), feed.taken
-    if isinstance(call.collector, (Listed, Searched)):
+    elif call.keeper is None and isinstance(call.collector, (Listed, Searched)):
         return _drain(world, call, feed), feed.taken
-    return _drain_by(LEAF, world, call, feed), feed.taken
+    else:
+        size = LEAF
+    return _drain_by(size, world, call, feed, cutoff), feed.taken
 
 
 def _drain(world: World, call: Call, feed: Feed) -> Caught | None:
@@ -315,12 +346,15 @@ def _drain(world: World, call: Call, feed: Feed) -> Caught | None:
             call.collector.put(range(feed.taken - 1, feed.taken), settled(exc, notes))
 
 
-def _drain_by(size: int, world: World, call: Call, feed: Feed) -> Caught | None:
-    """The same so many items at a time: a fold's tree has to know where they lie."""
+def _drain_by(
+    size: int, world: World, call: Call, feed: Feed, cutoff: Cutoff | None
+) -> Caught | None:
+    """The same so many items at a time: a fold's tree and a keeper have to know where they lie."""
     at = 0
     while window := feed.window(size):
         piece = range(at, at + len(window))
-        caught = compute(world, call, Held(window, piece.stop, piece.index), [piece])
+        held = Held(window, piece.stop, piece.index)
+        caught = compute(world, call, held, within(call, piece), cutoff)
         if caught is not None:
             return caught
         at = piece.stop

@@ -20,6 +20,7 @@ from mpicomp.engine.auto import Chooser, Memory
 from mpicomp.engine.claims import span_runs, table_runs
 from mpicomp.engine.compute import Caught, compute, source_note
 from mpicomp.engine.handed import handed_out, lead, work
+from mpicomp.engine.keeping import gaps_of, missing, narrowed, spread
 from mpicomp.engine.share import at_hand, distribute, replicate, runs_of
 from mpicomp.engine.streamed import rounds
 from mpicomp.errors import OptionError
@@ -75,6 +76,7 @@ class Setting(NamedTuple):
     n: int | None
     cutoff: Cutoff
     plan: PlanLike | None  # where its chunks are claimed
+    left: int | None  # of the n items, how many are missing
 
 
 def computed(world: World, agreed: Agreement, cutoff: Cutoff) -> Computed:
@@ -112,9 +114,10 @@ def _shared_out(
     call, root = agreed.call, agreed.root
     if n is None:
         call = call.streamed()
+    left = missing(call, n)
     dispatch = _dispatch_of(call, n)
     plan = _plan_of(call, dispatch, n, world.size)
-    setting = Setting(world, call, root, source, outline, n, cutoff, plan)
+    setting = Setting(world, call, root, source, outline, n, cutoff, plan, left)
     if dispatch == "static" and n is None:
         return Computed(*rounds(world, call, root, cutoff))
     if n is not None:
@@ -137,26 +140,29 @@ def _plan_of(call: Call, dispatch: str, n: int | None, p: int) -> PlanLike | Non
     """The chunks to be claimed; raises, on every rank alike, for a schedule that cannot be."""
     schedule = call.options.schedule
     if dispatch == "master":
-        cut_of(handed_out(schedule), n, p)
+        cut_of(handed_out(call, n, p), missing(call, n), p)
     if dispatch != "counter" or schedule.kind == "auto":
         return None
     assert n is not None, "a stream has a master"
-    return schedule.plan_for(n, p) if isinstance(schedule, OwnPlan) else table(schedule, n, p)
+    if isinstance(schedule, OwnPlan):
+        return narrowed(call, schedule.plan_for(n, p))
+    return table(schedule, missing(call, n) or 0, p)
 
 
 def _static(setting: Setting, agreed: Agreement) -> Computed:
-    world, call, root, source, outline, n, cutoff, _ = setting
+    world, call, root, source, outline, n, cutoff, _, left = setting
     assert n is not None, "streams go in rounds"
-    decomposition = call.options.schedule.decomposition(n, world.size)
-    in_order = isinstance(decomposition, Block)
+    assert left is not None, "what is missing of them is known as well"
+    decomposition = call.options.schedule.decomposition(left, world.size)
+    in_order = isinstance(decomposition, Block) and call.keeper is None
     try:
         if outline:
-            source = distribute(world, source, outline, decomposition, root)
+            source = distribute(world, source, outline, decomposition, root, gaps_of(call))
     except NothingSent:
         return Computed(None, n, in_order)
     except BaseException as exc:
         return Computed(Caught(0, exc, _sending(root)), n, in_order)
-    runs = runs_of(decomposition, world.rank, call.strided)
+    runs = spread(call, runs_of(decomposition, world.rank, call.strided))
     return Computed(compute(world, call, source, runs, cutoff, agreed.glance), n, in_order)
 
 
@@ -170,27 +176,28 @@ def _everywhere(setting: Setting) -> tuple[Source, BaseException | None]:
 
 
 def _counter(setting: Setting) -> Computed:
-    world, call, root, _, _, n, cutoff, plan = setting
+    world, call, root, _, _, n, cutoff, plan, left = setting
     assert n is not None, "a stream has a master"
+    assert left is not None, "what is missing of them is known as well"
     counter = counter_of(world)
     counter.serve()
     source, problem = _everywhere(setting)
     if problem is not None:
         return Computed(_blame(problem, root), n, counter=counter)
     if plan is not None:
-        caught = compute(world, call, source, table_runs(counter, plan), cutoff)
+        caught = compute(world, call, source, spread(call, table_runs(counter, plan)), cutoff)
     else:
         memory, alone = Memory(call), world.rank == root
         sizer = SpanSizer(world.size, memory.cost)
         chooser = Chooser(call, alone, memory)
-        runs = span_runs(counter, n, sizer, chooser, 0.0 if alone else memory.patience)
-        caught = compute(world, call, source, runs, cutoff)
+        runs = span_runs(counter, left, sizer, chooser, 0.0 if alone else memory.patience)
+        caught = compute(world, call, source, spread(call, runs), cutoff)
         memory.keep(sizer.typical)
     return Computed(caught, n, counter=counter)
 
 
 def _master(setting: Setting) -> Computed:
-    world, call, root, source, _, n, cutoff, _ = setting
+    world, call, root, source, _, n, cutoff, *_ = setting
     problem: BaseException | None = None
     if n is not None:
         source, problem = _everywhere(setting)

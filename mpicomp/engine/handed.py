@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from mpicomp.engine.compute import Caught, Feed, compute, source_failure
+from mpicomp.engine.keeping import gaps_of, missing, narrowed, spread
 from mpicomp.engine.master import Current, Master, Worker
 from mpicomp.options import OwnPlan
 from mpicomp.plan.dispatcher import Dispatcher
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mpicomp.engine.call import Call
     from mpicomp.plan.chunks import PlanLike
     from mpicomp.plan.cutting import Grant
+    from mpicomp.plan.gaps import Gaps
     from mpicomp.plan.schedule import Schedule
     from mpicomp.plan.source import Source
     from mpicomp.wire.cutoff import Cutoff
@@ -30,16 +32,29 @@ if TYPE_CHECKING:
 class Shelf:
     """Items of a stream that have been read and not yet handed out."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, gaps: Gaps | None) -> None:
         self.feed = Feed(stream)
+        self._gaps = gaps
         self._base = 0
         self._items: list[Any] = []
 
     def read(self, count: int) -> int:
-        """Read *count* more; how many there were."""
-        found = self.feed.window(count)
+        """Read *count* more that are missing; how many there were."""
+        found = self._window(count)
         self._items += found
         return len(found)
+
+    def _window(self, count: int) -> list[Any]:
+        if self._gaps is None:
+            return self.feed.window(count)
+        found: list[Any] = []
+        while len(found) < count:
+            at = self.feed.taken
+            read = self.feed.window(count - len(found))
+            found += [item for place, item in enumerate(read, at) if self._gaps.has(place)]
+            if self.feed.ended:
+                break
+        return found
 
     def take(self, grant: Grant) -> list[Any]:
         """The items of *grant*; chunks are cut in order, so they are the first."""
@@ -50,10 +65,11 @@ class Shelf:
         return taken
 
 
-def handed_out(schedule: Schedule | OwnPlan) -> Schedule | PlanLike:
+def handed_out(call: Call, n: int | None, p: int) -> Schedule | PlanLike:
     """The schedule by which a master cuts chunks where it is left to us: tapering ones."""
+    schedule = call.options.schedule
     if isinstance(schedule, OwnPlan):
-        return schedule.plan
+        return schedule.plan if n is None else narrowed(call, schedule.plan_for(n, p))
     return parse("factoring") if schedule.kind == "auto" else schedule
 
 
@@ -70,10 +86,11 @@ def work(
     Every rank but the master calls; without a *source* the items come with the grants; *problem*
     is what kept this rank from getting its source.
     """
-    current = Current()
-    worker = Worker(world, master, current if source is None else None)
+    current = Current(gaps_of(call))
+    worker = Worker(world, master, current if source is None else None, gaps_of(call))
     if problem is None:
-        caught = compute(world, call, source or current, worker.runs(), cutoff) or worker.problem
+        runs = spread(call, worker.runs())
+        caught = compute(world, call, source or current, runs, cutoff) or worker.problem
     else:
         worker.greet()
         caught = Caught(0, problem, (f"  before the first item of rank {world.rank}",))
@@ -100,11 +117,12 @@ def lead(
     n : int
         Items in all.
     """
-    shelf = Shelf(source) if isinstance(source, Stream) else None
-    current = Current()
-    dispatcher = Dispatcher(handed_out(call.options.schedule), n, world.size)
-    flow = (shelf.read, shelf.take) if shelf is not None else ()
-    master = Master(world, dispatcher, cutoff, *flow)
+    gaps = gaps_of(call)
+    shelf = Shelf(source, gaps) if isinstance(source, Stream) else None
+    current = Current(gaps)
+    dispatcher = Dispatcher(handed_out(call, n, world.size), missing(call, n), world.size)
+    read, load = (None, None) if shelf is None else (shelf.read, shelf.take)
+    master = Master(world, dispatcher, cutoff, read, load, gaps)
 
     def hold(grant: Grant) -> None:
         if shelf is not None:
@@ -112,7 +130,8 @@ def lead(
 
     if problem is None:
         items = source if shelf is None else current
-        caught = compute(world, call, items, master.runs(hold), cutoff, master.glance)
+        runs = spread(call, master.runs(hold))
+        caught = compute(world, call, items, runs, cutoff, master.glance)
     else:
         caught = Caught(0, problem, ("  while its items were sent to the ranks",))
     master.finish(caught)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from mpicomp.plan.cutting import Grant
     from mpicomp.plan.dispatcher import Dispatcher
+    from mpicomp.plan.gaps import Gaps
     from mpicomp.wire.cutoff import Cutoff
     from mpicomp.wire.world import World
 
@@ -49,10 +50,11 @@ _MOST = 4096  # items a rank in the window of a stream
 class Current(Source):
     """The items of the chunk at work."""
 
-    __slots__ = ("chunk", "start")
+    __slots__ = ("_gaps", "chunk", "start")
 
-    def __init__(self) -> None:
+    def __init__(self, gaps: Gaps | None = None) -> None:
         self.n = None
+        self._gaps = gaps
         self.chunk: Any = ()
         self.start = 0
 
@@ -61,7 +63,18 @@ class Current(Source):
         self.start, self.chunk = start, chunk
 
     def cut(self, part: range) -> Data:
-        return Data(self.chunk[part.start - self.start : part.stop - self.start])
+        at = _place(part.start, self._gaps) - self.start
+        return Data(self.chunk[at : at + len(part)])
+
+
+def _place(item: int, gaps: Gaps | None) -> int:
+    """Number of *item* in the grants, which count those that are missing."""
+    return item if gaps is None else gaps.place(item)
+
+
+def _item(place: int, gaps: Gaps | None) -> int:
+    """The way back."""
+    return place if gaps is None else next(gaps.spread(range(place, place + 1))).start
 
 
 class Worker:
@@ -73,6 +86,8 @@ class Worker:
     master : int
     items : Current or None
         Where to put the items that come with a grant; None when the rank has its own.
+    gaps : Gaps or None
+        Which items the grants speak of; None: of all.
 
     Attributes
     ----------
@@ -80,12 +95,15 @@ class Worker:
         Items that came with a grant and could not be unpickled.
     """
 
-    def __init__(self, world: World, master: int, items: Current | None) -> None:
+    def __init__(
+        self, world: World, master: int, items: Current | None, gaps: Gaps | None = None
+    ) -> None:
         assert world.comm is not None, "a serial world has no master"
         self._comm = world.comm
         self._world = world
         self._master = master
         self._items = items
+        self._gaps = gaps
         self.problem: Caught | None = None
         self._number = _END
         self._grant = array("q", bytes(40))
@@ -114,7 +132,9 @@ class Worker:
     def finish(self, caught: Caught | None) -> None:
         """Say farewell: once the master has said it too."""
         if caught is not None:
-            self._tell(FAILED, self._number, caught.item)
+            place = _place(caught.item, self._gaps)
+            here = self._grant[1] <= place < self._grant[2]  # else it was interrupted
+            self._tell(FAILED, self._number if here else _END, place)
         while not self._ended:
             self._next()
         self._tell(BYE)
@@ -136,8 +156,9 @@ class Worker:
         try:
             self._items.hold(start, decode(form, blobs))
         except BaseException as exc:
-            note = f"  while items {start} and on were received by rank {self._world.rank}"
-            self.problem = self.problem or Caught(start, exc, (note,))
+            item = _item(start, self._gaps)
+            note = f"  while items {item} and on were received by rank {self._world.rank}"
+            self.problem = self.problem or Caught(item, exc, (note,))
 
     def _tell(
         self, kind: int, number: int = 0, item: int = 0, seconds: float = 0.0, waited: float = 0.0
@@ -158,6 +179,8 @@ class Master:
         Of a stream: how many items are wanted -> how many more have been read; fewer: it has ended.
     load : callable, optional
         A grant -> its items, to be sent with it; none when every rank has them.
+    gaps : Gaps, optional
+        As of `Worker`.
     """
 
     def __init__(
@@ -167,6 +190,7 @@ class Master:
         cutoff: Cutoff,
         read: Callable[[int], int] | None = None,
         load: Callable[[Grant], Any] | None = None,
+        gaps: Gaps | None = None,
     ) -> None:
         assert world.comm is not None, "a serial world has no master"
         self._comm = world.comm
@@ -175,6 +199,7 @@ class Master:
         self._cutoff = cutoff
         self._read = read
         self._load = load
+        self._gaps = gaps
         self._lock = threading.RLock()
         self._sends: list[tuple[MPI.Request, Any]] = []
         self._here: set[int] = set()
@@ -217,10 +242,12 @@ class Master:
     def finish(self, caught: Caught | None) -> None:
         """Serve until all is done that has to be; then say END, and hear everybody's farewell."""
         with self._lock:
-            if caught is not None and self._mine is None:
-                self.dispatcher.limit = 0
-            elif caught is not None and self._mine is not None:
-                self.dispatcher.failed(self._world.rank, self._mine.number, caught.item)
+            if caught is not None:
+                place = _place(caught.item, self._gaps)
+                if self._mine is not None and place in self._mine.items:
+                    self.dispatcher.failed(self._world.rank, self._mine.number, place)
+                else:  # it was interrupted
+                    self.dispatcher.limit = 0
         others = self._world.size - 1
         while not self.dispatcher.finished:
             self._idle()
@@ -312,8 +339,9 @@ class Master:
             except (
                 BaseException
             ) as exc:  # cannot travel: its item ends the call, as if it had failed
-                note = f"  while items {grant.start} to {grant.stop - 1} were sent to rank {rank}"
-                self.unsent = self.unsent or Caught(grant.start, exc, (note,))
+                first, last = (_item(at, self._gaps) for at in (grant.start, grant.stop - 1))
+                note = f"  while items {first} to {last} were sent to rank {rank}"
+                self.unsent = self.unsent or Caught(first, exc, (note,))
                 self.dispatcher.failed(rank, grant.number, grant.start)
                 return
         said = array("q", [*grant, payload.form, len(payload.blobs)])

@@ -10,15 +10,16 @@ from typing import Any
 
 from mpicomp.errors import ComprehensionError
 from mpicomp.plan.decomposition import Cyclic
-from mpicomp.plan.source import Branch, Data, Held, Picked, rebuild
+from mpicomp.plan.source import Branch, Data, Held, Picked, is_typed_array, rebuild
 from mpicomp.wire.rows import scatter_rows, share_rows
 from mpicomp.wire.transport import broadcast_object, scatter_values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from mpicomp.plan.decomposition import Decomposition
+    from mpicomp.plan.gaps import Gaps
     from mpicomp.plan.source import Source
     from mpicomp.wire.world import World
 
@@ -57,7 +58,12 @@ def at_hand(source: Source) -> tuple[Source, BaseException | None]:
 
 
 def distribute(
-    world: World, source: Source, outline: tuple[Any, ...], decomposition: Decomposition, root: int
+    world: World,
+    source: Source,
+    outline: tuple[Any, ...],
+    decomposition: Decomposition,
+    root: int,
+    gaps: Gaps | None = None,
 ) -> Source:
     """Send each rank its part of the root's items; give back a source that holds it.
 
@@ -71,23 +77,46 @@ def distribute(
     outline : tuple
         Of the root's source.
     decomposition : Decomposition
+        Of all items; with *gaps* of those that are missing.
     root : int
+    gaps : Gaps, optional
     """
     own = source.leaves() if world.rank == root else None
     held, failed = [], None
     for place, (n, array) in enumerate(_leaf_outlines(outline)):
         leaf = own[place] if own else None
         try:
+            if leaf is not None and gaps is not None:
+                leaf = _missing(leaf, gaps)
             items = _send_leaf(world, leaf, array, decomposition, root)
         except (
             BaseException
         ) as exc:  # the leaves after it are sent all the same: others wait for them
             failed = exc
             continue
-        held.append(Held(items, n, decomposition.local))
+        held.append(Held(items, n, _local(decomposition, gaps)))
     if failed is not None:
         raise failed
     return _rebuilt(world, source, outline, held, root)
+
+
+def _missing(leaf: Data, gaps: Gaps) -> Data:
+    """The items of *leaf* that are missing, one behind the other."""
+    parts = [leaf.cut(run).items for run in gaps.spread(range(gaps.count or 0))]
+    if len(parts) == 1:
+        return Data(parts[0])
+    if is_typed_array(leaf.items):
+        import numpy as np
+
+        return Data(np.concatenate([leaf.items[:0], *parts]))
+    return Data([item for part in parts for item in part])
+
+
+def _local(decomposition: Decomposition, gaps: Gaps | None) -> Callable[[int], int]:
+    """Position in the whole source -> place among the items of the rank that has it."""
+    if gaps is None:
+        return decomposition.local
+    return lambda item: decomposition.local(gaps.place(item))
 
 
 def replicate(world: World, source: Source, outline: tuple[Any, ...], root: int) -> Source:

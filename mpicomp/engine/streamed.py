@@ -13,6 +13,7 @@ from mpicomp.engine.agree import place
 from mpicomp.engine.call import ROUND, Call, Header, unpack
 from mpicomp.engine.compute import Caught, Feed, compute, source_failure
 from mpicomp.engine.share import part_of, runs_of
+from mpicomp.plan.gaps import Gaps
 from mpicomp.plan.source import Data, Held, Stream
 from mpicomp.wire.transport import NothingSent, scatter_values
 
@@ -65,7 +66,8 @@ def rounds(world: World, call: Call, root: int, cutoff: Cutoff) -> tuple[Caught 
 def _round(
     world: World, call: Call, window: list[Any], base: int, n: int, root: int, cutoff: Cutoff
 ) -> Caught | None:
-    decomposition = call.options.schedule.decomposition(n, world.size)
+    window, gaps = _left(call, window, base, n)
+    decomposition = call.options.schedule.decomposition(gaps.count or 0, world.size)
     whole = Data(window)
     try:
         make = (lambda rank: part_of(whole, decomposition, rank)) if world.rank == root else None
@@ -76,9 +78,19 @@ def _round(
         return Caught(base, exc, (f"  while items {base} to {base + n - 1} were sent",))
     if world.rank == root:
         items = part_of(whole, decomposition, root)
-    runs = (
-        range(run.start + base, run.stop + base, run.step)
-        for run in runs_of(decomposition, world.rank, call.strided)
-    )
-    held = Held(items, base + n, lambda i: int(decomposition.local(i - base)))
-    return compute(world, call, held, runs, cutoff)
+    runs = runs_of(decomposition, world.rank, call.strided)
+    if call.keeper is None:
+        there = (range(run.start + base, run.stop + base, run.step) for run in runs)
+    else:
+        there = (part for run in runs for part in gaps.spread(run))
+    held = Held(items, base + n, lambda item: int(decomposition.local(gaps.place(item))))
+    return compute(world, call, held, there, cutoff)
+
+
+def _left(call: Call, window: list[Any], base: int, n: int) -> tuple[list[Any], Gaps]:
+    """Of the items from *base* on those that are missing, and where they stand."""
+    if call.keeper is None:
+        return window, Gaps((), base + n, base)
+    gaps = Gaps(call.keeper.done, base + n, base)
+    missing = gaps.spread(range(gaps.count or 0))
+    return [item for run in missing for item in window[run.start - base : run.stop - base]], gaps
