@@ -22,6 +22,8 @@ from mpicomp.errors import (
     SideEffectWarning,
     TransportError,
 )
+from mpicomp.loop import Outcome, pfor
+from mpicomp.mapreduce import pcount, pgroup, preduce_by_key
 from mpicomp.options import options
 from mpicomp.parts import Part, gather, scatter
 from mpicomp.plan.decomposition import Block, BlockCyclic, Cyclic
@@ -60,6 +62,7 @@ __all__ = [
     "LaunchError",
     "MpicompError",
     "OptionError",
+    "Outcome",
     "Part",
     "Record",
     "RemoteError",
@@ -74,12 +77,16 @@ __all__ = [
     "pall",
     "pany",
     "parray",
+    "pcount",
     "pdict",
+    "pfor",
+    "pgroup",
     "plist",
     "pmap",
     "pmax",
     "pmin",
     "preduce",
+    "preduce_by_key",
     "product",
     "pset",
     "psum",

@@ -55,7 +55,7 @@ def _call(
         if asked.errors == "return" and not collected.keeps_errors:
             raise OptionError(
                 f'errors="return" puts an exception in the place of an item, and {verb} has no '
-                "such places; use plist, pset or pmap, or handle the error in the item"
+                "such places; use plist, pset, pmap or pfor, or handle the error in the item"
             )
         return Call(verb, apart, collected, asked, detail, [] if recording() else None, also)
 

@@ -43,7 +43,7 @@ class Header(NamedTuple):
         return _LAYOUT.pack(*self)
 
 
-BEGIN, ROUND, END, CLOSE, LEAVE_PHASE = range(5)
+BEGIN, ROUND, END, CLOSE, LEAVE_PHASE, MEET = range(6)
 LEAVE = Header(LEAVE_PHASE).pack()
 
 

@@ -65,6 +65,10 @@ class Collector:
         ``prepare`` exchanges messages.
     keeps_all : bool
         Its memory is that of all values anyway.
+    has_exceptions : bool
+        One does.
+    meets : bool
+        Before the values are collected, ranks exchange some: `mpicomp.engine.keyed`.
     eager : bool
         ``take`` may be given a list that is its own, instead of an iterator.
     """
@@ -74,6 +78,8 @@ class Collector:
     keeps_errors = False
     sets_up = False
     keeps_all = False
+    has_exceptions = False
+    meets = False
     eager = False
 
     def prepare(self, world: World, n: int, one_to_one: bool, root: int | None) -> None:
@@ -85,6 +91,10 @@ class Collector:
 
     def take(self, piece: range, values: Iterator[Any] | list[Any]) -> None:
         """Take in what the items of *piece* give."""
+        raise TypeError
+
+    def put(self, items: range, exception: BaseException) -> None:
+        """An exception in the place of each of *items*; for those that keep errors."""
         raise TypeError
 
     def export(self) -> Any:
@@ -130,7 +140,6 @@ class Listed(Collector):
         self.keeps_all = thin is None
         self.values: list[Any] = []
         self.rows: list[Row] = []
-        self.has_exceptions = False
 
     def take(self, piece: range, values: Iterator[Any] | list[Any]) -> None:
         before = len(self.values)
@@ -145,7 +154,6 @@ class Listed(Collector):
             grown(self.rows, piece, len(self.values) - before)
 
     def put(self, items: range, exception: BaseException) -> None:
-        """An exception in the place of each of *items*."""
         self.has_exceptions = True
         self.values += [exception] * len(items)
         grown(self.rows, items, len(items))

@@ -155,7 +155,7 @@ def _step(world: World, call: Call, source: Source, piece: range) -> Caught | No
             notes = _notes(world, call, index, source)
             if call.options.errors == "raise" or not isinstance(exc, Exception):
                 return Caught(index, exc, notes)
-            assert isinstance(collector, Listed), "options were checked"
+            assert collector.keeps_errors, "options were checked"
             lost = piece if call.comprehension.whole_runs else piece[place : place + 1]
             collector.put(lost, settled(exc, notes))
             piece = piece[place + len(lost) :]
@@ -184,7 +184,7 @@ def _item_by_item(world: World, call: Call, source: Source, piece: range) -> Cau
             return caught
         done, at = [], stop
         if exc is not None:
-            assert isinstance(collector, Listed), "options were checked"
+            assert collector.keeps_errors, "options were checked"
             collector.put(item, settled(exc, notes))
     return _take(world, call, source, piece[at:], done) if at < len(piece) else None
 
@@ -342,7 +342,7 @@ def _drain(world: World, call: Call, feed: Feed) -> Caught | None:
             notes = _notes(world, call, index, Data([]))
             if feed.failure or call.options.errors == "raise" or not isinstance(exc, Exception):
                 return Caught(feed.taken - 1, exc, notes)
-            assert isinstance(call.collector, Listed), "options were checked"
+            assert call.collector.keeps_errors, "options were checked"
             call.collector.put(range(feed.taken - 1, feed.taken), settled(exc, notes))
 
 

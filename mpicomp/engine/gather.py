@@ -32,7 +32,7 @@ def packed(call: Call, in_order: bool) -> Payload | None:
     """This rank's values, ready to travel; None when it has none."""
     collector = call.collector
     if not isinstance(collector, Listed):
-        return encode(collector.export())
+        return encode(collector.export(), collector.has_exceptions)
     if not collector.values:
         return None
     payload = encode(collector.values, collector.has_exceptions)

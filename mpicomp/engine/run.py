@@ -21,6 +21,7 @@ from mpicomp.engine.call import LEAVE, Call, unpack
 from mpicomp.engine.compute import Caught, compute, drain, source_note
 from mpicomp.engine.computing import Computed, computed
 from mpicomp.engine.gather import Sending, collect, forget, own, packed, sending
+from mpicomp.engine.keyed import meet
 from mpicomp.engine.share import at_hand
 from mpicomp.engine.timing import keep
 from mpicomp.engine.watch import watch
@@ -150,6 +151,8 @@ def parallel(ranks: World, verb: str, build: Callable[[], Call]) -> Any:
     cutoff = Cutoff(ranks, agreed.settle)
     done = computed(ranks, agreed, cutoff)
     agreed.settle()
+    if agreed.call.collector.meets:
+        done = meet(ranks, agreed.call, done)
     value = conclude(ranks, agreed.call, done, cutoff, began)
     remember(agreed.call, perf_counter() - began)
     return value

@@ -90,6 +90,21 @@ def test_wordcount_of_a_few_small_files(ranks: int, tmp_path: Path) -> None:
 
 
 @on_1_and_3_ranks
+def test_mapreduce(ranks: int, tmp_path: Path) -> None:
+    files = {"a.py": "Spam, spam egg", "b.py": "", "c.txt": "eggs", "d.py": "spam_egg"}
+    files["e.py"] = "ham"
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    head, *rows = output(ranks, "mapreduce.py", tmp_path).splitlines()
+    assert head == "6 words, 3 different, in 4 files"
+    assert [row.split() for row in rows] == [
+        ["2", "files", "2", "times", "egg"],
+        ["2", "files", "3", "times", "spam"],
+        ["1", "files", "1", "times", "ham"],
+    ]
+
+
+@on_1_and_3_ranks
 def test_files_of_the_json_folder(ranks: int) -> None:
     assert listed(output(ranks, "files.py")) == described(Path(json.__file__).parent)
 

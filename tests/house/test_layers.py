@@ -19,7 +19,7 @@ LAYERS = (
     {"record"},
     {"wire"},
     {"engine"},
-    {"verbs", "parts", "supervise"},
+    {"verbs", "loop", "mapreduce", "parts", "supervise"},
     {"fronts", "launch"},
     {"__init__"},
     {"cli", "__main__"},
