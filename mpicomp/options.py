@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any, TypedDict, Unpack
 
     from mpi4py.MPI import Intracomm
+    from numpy.typing import ArrayLike
 
     from mpicomp.plan.chunks import PlanLike
     from mpicomp.plan.decomposition import Decomposition
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         effects: str
         retries: int
         timeout: float | None
+        cost: Callable[[Any], float] | ArrayLike | None
 
 
 AUTO, WHOLE, SPREAD = "auto", "static", "static,16"
@@ -70,6 +72,10 @@ class options:  # reads as a verb: with options(...)
     timeout : float, optional, seconds
         What an item may take (each attempt of it); one that takes longer raises `TimeoutError`.
         See docs/stragglers.md for what can be interrupted.
+    cost : callable or array_like of float, shape (n,), optional
+        What items cost, in any unit: a function of an item, or a number for each, such as
+        ``rec.costs()`` of the last run.  The root's counts.  Then the dearest items come first;
+        with ``schedule="static"`` each rank gets a contiguous share of about the same cost.
 
     Raises
     ------
@@ -108,6 +114,7 @@ class Options:
     __slots__ = (
         "careful",
         "comm",
+        "cost",
         "dispatch",
         "effects",
         "errors",
@@ -118,6 +125,7 @@ class Options:
     )
     careful: bool  # each item is computed by itself
     comm: Intracomm | None
+    cost: Any
     dispatch: str | None
     effects: str
     errors: str
@@ -139,6 +147,22 @@ class Options:
             raise OptionError(
                 f'dispatch="counter" is for schedules whose chunks are known and whose ranks are '
                 f'not, got {self.schedule}; write schedule="dynamic,4" or dispatch="master"'
+            )
+        if self.cost is not None:
+            self._check_cost()
+
+    def _check_cost(self) -> None:
+        schedule = self.schedule
+        dealt = schedule.kind == "static" and schedule.chunk is not None
+        if dealt or schedule.kind == "adaptive" or isinstance(schedule, OwnPlan):
+            raise OptionError(
+                f"cost= says which items come first, and so does schedule={schedule}; write "
+                'schedule="auto", or "static" for contiguous shares of equal cost'
+            )
+        if self.dispatch == "master":
+            raise OptionError(
+                'cost= has chunks claimed in an order of its own, and dispatch="master" hands '
+                "them out in that of the items; leave one of them out"
             )
 
     @staticmethod
@@ -174,7 +198,14 @@ class OwnPlan:
         self.plan = plan
 
     def __str__(self) -> str:
-        return repr(self.plan)
+        # not its repr, which may hold an address that differs between ranks
+        kind, plan = type(self.plan).__name__, self.plan
+        return f"{kind}: {plan.n} items in {plan.nchunks} chunks for {plan.p} ranks"
+
+    @property
+    def chunks(self) -> str:
+        """What has to be alike on all ranks: the plan's chunks, the first thousand of them."""
+        return repr([self.plan.span(k) for k in range(min(self.plan.nchunks, 1000))])
 
     def decomposition(self, n: int, p: int) -> Decomposition:
         """Refused: nothing is decided beforehand about who takes a chunk."""
@@ -247,6 +278,15 @@ def _one_of(*words: str | None) -> Callable[[str, Any], Any]:
     return check
 
 
+def _cost(name: str, value: Any) -> Any:
+    listed = hasattr(value, "__len__") and not isinstance(value, (str, bytes, set, dict))
+    if value is not None and not callable(value) and not listed:
+        raise OptionError(
+            f"{name} must be a function of an item or a number for each of them, got {value!r:.100}"
+        )
+    return value
+
+
 _TABLE: Mapping[str, tuple[Any, Callable[[str, Any], Any]]] = {
     "comm": (None, _as_given),
     "root": (0, _rank),
@@ -256,6 +296,7 @@ _TABLE: Mapping[str, tuple[Any, Callable[[str, Any], Any]]] = {
     "effects": ("warn", _one_of("warn", "raise", "ignore")),
     "retries": (0, _count),
     "timeout": (None, _seconds),
+    "cost": (None, _cost),
 }
 """Each option: what it is where nobody says it, and what its value goes through."""
 _DEFAULTS: Mapping[str, Any] = {name: default for name, (default, _) in _TABLE.items()}

@@ -13,6 +13,8 @@ from typing import Any
 
 from mpicomp.engine.collect import Listed
 from mpicomp.plan.comprehension import facts_of
+from mpicomp.plan.spans import SPAN
+from mpicomp.record.units import counted, duration
 from mpicomp.wire.forms import decode, encode
 
 TYPE_CHECKING = False
@@ -84,14 +86,28 @@ class Chooser:
         self._memory = memory
         self._decides = decides
         self.shipping: float | None = None
+        self._alone = False
 
     def whole(self, cost: float, left: int) -> bool:
         """Whether to go on alone: an item costs *cost* seconds, and more to get from others."""
-        return self._decides and left > 0 and self._dear(cost)
+        chosen = self._decides and left > 0 and self._dear(cost)
+        self._alone |= chosen
+        return chosen
 
     def rests(self, cost: float) -> bool:
         """Whether to leave the items to the rank that goes on alone, and only look now and then."""
         return not self._decides and self._dear(cost)
+
+    def told(self, cost: float) -> str:
+        """What was chosen, and why, once all is done; *cost* as measured."""
+        if not self._call.events or cost == inf:
+            return ""
+        item = f"an item takes {duration(cost)}"
+        if self._alone:
+            got = duration(self._shipping())
+            return f"{item} here and {got} to be got from another rank: left to the root"
+        many = counted(max(1, round(SPAN / cost)), "item")
+        return f"{item}: spans of about {duration(SPAN)}, {many}"
 
     def _dear(self, cost: float) -> bool:
         return cost < self._shipping()

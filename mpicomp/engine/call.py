@@ -103,6 +103,7 @@ class Call(NamedTuple):
             self.comprehension.source.known
             and self.options.schedule.kind == "static"
             and self.options.dispatch is None
+            and self.options.cost is None
             and not self.collector.sets_up
             and self.keeper is None
         )
@@ -120,6 +121,8 @@ class Call(NamedTuple):
             options.timeout,
             self.detail,
             self.events is not None,
+            options.cost is not None,
+            getattr(options.schedule, "chunks", None),
         )
         source = comprehension.source
         kind = SENT

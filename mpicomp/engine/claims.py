@@ -7,7 +7,7 @@ others' queues.  So no rank is idle while there is work, and none ever waits for
 
 from __future__ import annotations
 
-from itertools import accumulate
+from itertools import accumulate, chain
 from os import sched_yield
 from time import perf_counter, sleep
 
@@ -22,16 +22,27 @@ if TYPE_CHECKING:
 
     from mpicomp.engine.auto import Chooser
     from mpicomp.plan.chunks import PlanLike
+    from mpicomp.plan.costing import Sorted
     from mpicomp.plan.spans import SpanSizer
     from mpicomp.wire.counter import Counter
 
 
 def table_runs(counter: Counter, plan: PlanLike) -> Iterator[range]:
-    """Chunks of *plan*: group g of m has those whose number is g modulo m."""
+    """Chunks of *plan*, one after the other."""
+    return (range(*plan.span(k)) for k in _numbers(counter, plan.nchunks))
+
+
+def sorted_runs(counter: Counter, plan: Sorted) -> Iterator[range]:
+    """The runs of the chunks of *plan*, whose items are not in their order."""
+    return chain.from_iterable(map(plan.runs, _numbers(counter, plan.nchunks)))
+
+
+def _numbers(counter: Counter, nchunks: int) -> Iterator[int]:
+    """Numbers of chunks, claimed: group g of m has those that are g modulo m."""
     groups = len(counter.heads)
-    totals = [(plan.nchunks - group + groups - 1) // groups for group in range(groups)]
+    totals = [(nchunks - group + groups - 1) // groups for group in range(groups)]
     for group, first, _ in _claims(counter, totals, lambda _: 1):
-        yield range(*plan.span(group + first * groups))
+        yield group + first * groups
 
 
 def _claims(

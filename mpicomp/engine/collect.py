@@ -207,7 +207,9 @@ def in_order(exports: list[tuple[list[Any], list[Row] | None]]) -> list[Any]:
 
 
 def _rises(rows: list[Row] | None) -> bool:
-    """Whether a rank's own values are in order: not so where it has gone on after a stop."""
+    """Whether a rank's own values are in order: not so where it has gone on after a stop,
+    nor where the schedule is not in the order of the items.
+    """
     return rows is None or all(left.start <= right.start for left, right in pairwise(rows))
 
 

@@ -56,8 +56,12 @@ def compute(
     runs: Iterable[range],
     cutoff: Cutoff | None = None,
     glance: Callable[[], None] | None = None,
+    ascending: bool = True,
 ) -> Caught | None:
     """Compute *runs* of *source* into the call's collector.
+
+    Where the runs are not *ascending*, those behind an item that fails may lie before it: they
+    are computed too, and the lowest that fails is what counts.
 
     Returns
     -------
@@ -67,7 +71,7 @@ def compute(
     try:
         if world.interrupted:
             raise KeyboardInterrupt
-        return _pieces_of(world, call, source, runs, cutoff, glance)
+        return _pieces_of(world, call, source, runs, cutoff, glance, ascending)
     except KeyboardInterrupt as exc:  # between two items; in one it is told with the item
         return _caught(Caught(0, exc), cutoff)
 
@@ -79,20 +83,24 @@ def _pieces_of(
     runs: Iterable[range],
     cutoff: Cutoff | None,
     glance: Callable[[], None] | None,
+    ascending: bool,
 ) -> Caught | None:
     keeper = call.keeper
     listened = perf_counter()
     limit = maxsize
     step = _item_by_item if call.options.careful else _step
+    lowest: Caught | None = None
     for run in runs:
         for piece in pieces(call, run, listening=cutoff is not None):
             if cutoff is not None and perf_counter() - listened > PACE / 5:
                 if glance is not None:
                     glance()
-                limit = cutoff.poll()
+                limit = min(limit, cutoff.poll())
                 listened = perf_counter()
             if piece.start >= limit:
-                return None
+                if ascending:
+                    return None
+                break
             began = perf_counter()
             if keeper is None:
                 caught = step(world, call, source, piece)
@@ -101,8 +109,19 @@ def _pieces_of(
             if call.events is not None:
                 call.events.append((piece.start, piece.stop, piece.step, began, perf_counter()))
             if caught is not None:
-                return _caught(caught, cutoff)
-    return None
+                if lowest is None:  # a rank announces once
+                    _caught(caught, cutoff)
+                if ascending or not _is_of_items(caught):
+                    return caught
+                if lowest is None or caught.item < lowest.item:
+                    lowest, limit = caught, min(limit, caught.item)
+                break
+    return lowest
+
+
+def _is_of_items(caught: Caught) -> bool:
+    """Whether an item before it would have ended the serial comprehension; not so for Ctrl-C."""
+    return caught.exception is None or isinstance(caught.exception, Exception)
 
 
 def _caught(caught: Caught, cutoff: Cutoff | None) -> Caught:
@@ -259,16 +278,16 @@ def _notes(world: World, call: Call, index: int | None, source: Source) -> tuple
 
 def _peek(source: Source, index: int) -> object:
     try:
-        return next(_bare(source).cut(range(index, index + 1)).open()[0])
+        return next(bare(source).cut(range(index, index + 1)).open()[0])
     except BaseException as exc:  # what is being told matters more
         return exc
 
 
-def _bare(source: Source) -> Source:
+def bare(source: Source) -> Source:
     """*source* without its functions, which may be what failed, and without random streams."""
     if not isinstance(source, Branch):
         return source
-    children = [_bare(child) for child in source.children]
+    children = [bare(child) for child in source.children]
     if isinstance(source, Map):
         return Zip(children) if len(children) > 1 else children[0]
     if isinstance(source, Seeded):

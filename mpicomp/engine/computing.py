@@ -17,8 +17,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from mpicomp.engine.auto import Chooser, Memory
-from mpicomp.engine.claims import span_runs, table_runs
+from mpicomp.engine.claims import sorted_runs, span_runs, table_runs
 from mpicomp.engine.compute import Caught, compute, source_note
+from mpicomp.engine.costed import planned
 from mpicomp.engine.handed import handed_out, lead, work
 from mpicomp.engine.keeping import gaps_of, missing, narrowed, spread
 from mpicomp.engine.share import at_hand, distribute, replicate, runs_of
@@ -26,6 +27,7 @@ from mpicomp.engine.streamed import rounds
 from mpicomp.errors import OptionError
 from mpicomp.options import OwnPlan
 from mpicomp.plan.chunks import table
+from mpicomp.plan.costing import Cuts, Sorted
 from mpicomp.plan.cutting import cut_of
 from mpicomp.plan.decomposition import Block
 from mpicomp.plan.source import Stream
@@ -57,12 +59,15 @@ class Computed(NamedTuple):
         The shares of rank 0, 1, … follow each other in the source.
     counter : Counter or None
         What the runs were claimed from.
+    choice : str
+        What was chosen on the way, and why, for people to read in the record.
     """
 
     caught: Caught | None
     n: int
     in_order: bool = False
     counter: Counter | None = None
+    choice: str = ""
 
 
 class Setting(NamedTuple):
@@ -75,7 +80,7 @@ class Setting(NamedTuple):
     outline: tuple[Any, ...]  # of the root's source, where it has to be sent
     n: int | None
     cutoff: Cutoff
-    plan: PlanLike | None  # where its chunks are claimed
+    plan: PlanLike | Sorted | Cuts | None  # chunks that are claimed; shares that follow from costs
     left: int | None  # of the n items, how many are missing
 
 
@@ -116,7 +121,11 @@ def _shared_out(
         call = call.streamed()
     left = missing(call, n)
     dispatch = _dispatch_of(call, n)
-    plan = _plan_of(call, dispatch, n, world.size)
+    plan: PlanLike | Sorted | Cuts | None
+    if call.options.cost is not None:
+        plan = planned(world, call, source, n, root)
+    else:
+        plan = _plan_of(call, dispatch, n, world.size)
     setting = Setting(world, call, root, source, outline, n, cutoff, plan, left)
     if dispatch == "static" and n is None:
         return Computed(*rounds(world, call, root, cutoff))
@@ -150,11 +159,12 @@ def _plan_of(call: Call, dispatch: str, n: int | None, p: int) -> PlanLike | Non
 
 
 def _static(setting: Setting, agreed: Agreement) -> Computed:
-    world, call, root, source, outline, n, cutoff, _, left = setting
+    world, call, root, source, outline, n, cutoff, plan, left = setting
     assert n is not None, "streams go in rounds"
     assert left is not None, "what is missing of them is known as well"
-    decomposition = call.options.schedule.decomposition(left, world.size)
-    in_order = isinstance(decomposition, Block) and call.keeper is None
+    by_cost = plan if isinstance(plan, Cuts) else None
+    decomposition = by_cost or call.options.schedule.decomposition(left, world.size)
+    in_order = isinstance(decomposition, (Block, Cuts)) and call.keeper is None
     try:
         if outline:
             source = distribute(world, source, outline, decomposition, root, gaps_of(call))
@@ -163,7 +173,9 @@ def _static(setting: Setting, agreed: Agreement) -> Computed:
     except BaseException as exc:
         return Computed(Caught(0, exc, _sending(root)), n, in_order)
     runs = spread(call, runs_of(decomposition, world.rank, call.strided))
-    return Computed(compute(world, call, source, runs, cutoff, agreed.glance), n, in_order)
+    choice = "cost= was given: contiguous shares of about the same cost" if by_cost else ""
+    caught = compute(world, call, source, runs, cutoff, agreed.glance)
+    return Computed(caught, n, in_order, choice=choice)
 
 
 def _everywhere(setting: Setting) -> tuple[Source, BaseException | None]:
@@ -184,8 +196,16 @@ def _counter(setting: Setting) -> Computed:
     source, problem = _everywhere(setting)
     if problem is not None:
         return Computed(_blame(problem, root), n, counter=counter)
-    if plan is not None:
-        caught = compute(world, call, source, spread(call, table_runs(counter, plan)), cutoff)
+    choice = ""
+    if isinstance(plan, Sorted):
+        choice = f"cost= was given: the dearest items first, in {plan.nchunks} chunks"
+        runs = spread(call, sorted_runs(counter, plan))
+        caught = compute(world, call, source, runs, cutoff, ascending=False)
+    elif plan is not None:
+        assert not isinstance(plan, Cuts), "nothing of a share is claimed"
+        ascending = not isinstance(call.options.schedule, OwnPlan)
+        runs = spread(call, table_runs(counter, plan))
+        caught = compute(world, call, source, runs, cutoff, ascending=ascending)
     else:
         memory, alone = Memory(call), world.rank == root
         sizer = SpanSizer(world.size, memory.cost)
@@ -193,7 +213,8 @@ def _counter(setting: Setting) -> Computed:
         runs = span_runs(counter, left, sizer, chooser, 0.0 if alone else memory.patience)
         caught = compute(world, call, source, spread(call, runs), cutoff)
         memory.keep(sizer.typical)
-    return Computed(caught, n, counter=counter)
+        choice = chooser.told(sizer.typical)
+    return Computed(caught, n, counter=counter, choice=choice)
 
 
 def _master(setting: Setting) -> Computed:

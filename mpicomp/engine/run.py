@@ -20,6 +20,7 @@ from mpicomp.engine.auto import remember
 from mpicomp.engine.call import LEAVE, Call, unpack
 from mpicomp.engine.compute import Caught, compute, drain, source_note
 from mpicomp.engine.computing import Computed, computed
+from mpicomp.engine.costed import check_cost
 from mpicomp.engine.gather import Sending, collect, forget, own, packed, sending
 from mpicomp.engine.keyed import meet
 from mpicomp.engine.share import at_hand
@@ -78,6 +79,8 @@ def _by_itself(ranks: World, build: Callable[[], Call]) -> Any:
     call = build()
     check_root(call.options.root, ranks)
     limit.check(call.options)
+    if call.options.cost is not None:
+        check_cost(call, call.comprehension.source.n, alone=True)
     watch(call, ranks.rank)
     return serial(ranks, call)
 
@@ -163,7 +166,7 @@ def conclude(ranks: World, call: Call, done: Computed, cutoff: Cutoff, began: fl
 
     Collective: every rank of the world calls.
     """
-    caught, n, in_order, counter = done
+    caught, n, in_order, counter, choice = done
     root = call.options.root
     mine = Sending()
     if (caught is None or caught.exception is None) and ranks.rank != root:
@@ -184,5 +187,5 @@ def conclude(ranks: World, call: Call, done: Computed, cutoff: Cutoff, began: fl
         raise_first(ranks, call, headers, caught)
     n = max(n, *(h.e for h in headers))  # of a stream, the root alone knows
     value = collect(ranks, call, headers, mine, in_order, n)
-    keep(ranks, call, n, began, met, headers)
+    keep(ranks, call, n, began, met, headers, choice)
     return value

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 
 def keep(
-    world: World, call: Call, n: int, began: float, met: float, headers: list[Header] | None
+    world: World,
+    call: Call,
+    n: int,
+    began: float,
+    met: float,
+    headers: list[Header] | None,
+    choice: str = "",
 ) -> None:
     """Add the call's timeline to the record of its root.
 
@@ -36,6 +42,8 @@ def keep(
         On this rank's clock: the start of the call, and the exchange that ended the computing.
     headers : list of Header or None
         Of that exchange; None when serial.
+    choice : str
+        What was chosen in computing, and why.
     """
     if call.events is None:
         return
@@ -58,7 +66,7 @@ def keep(
             verb=call.verb,
             schedule=str(call.options.schedule),
             dispatch=dispatch,
-            reason=reason,
+            reason=f"{reason}; {choice}" if choice else reason,
             n=n,
             hosts=[host for host, _ in told],
             paths=[_path(rank == root, header) for rank, header in enumerate(headers or [None])],

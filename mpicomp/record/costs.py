@@ -105,6 +105,26 @@ def measured(call: Timeline) -> Cost:
     return _piecewise(starts[order], lengths[order], pace[event][order])
 
 
+def per_item(call: Timeline) -> NDArray[np.float64]:
+    """The same for each item: seconds, shape (n,).
+
+    Examples
+    --------
+    >>> from mpicomp.record.timeline import Timeline
+    >>> events = [(0, 0, 4, 2, 0.0, 6.0), (1, 1, 4, 2, 0.0, 2.0)]
+    >>> per_item(Timeline("plist", "static,1", "static", "", 5, "ab", "  ", 0, 6, events))
+    array([3., 1., 3., 1., 0.])
+    """
+    import numpy as np
+
+    each = np.zeros(call.n)
+    for (_, start, stop, step, begin, end), items in zip(
+        call.events.tolist(), call.items.tolist(), strict=True
+    ):
+        each[start:stop:step] = (end - begin) / max(1, items)
+    return each
+
+
 def _piecewise(
     starts: NDArray[np.int64], lengths: NDArray[np.int64], paces: NDArray[np.float64]
 ) -> Cost:

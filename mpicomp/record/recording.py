@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Unpack
 
+    import numpy as np
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from mpicomp.plan.chunks import PlanLike
     from mpicomp.plan.schedule import Schedule
@@ -68,6 +70,8 @@ class Record:
        0 to 6 s
     >>> rec.summary().imbalance
     0.5
+    >>> rec.costs()
+    array([1., 1., 1., 1., 1., 1., 1., 1.])
     >>> rec[-1].calls == rec.calls == [one.calls[0] for one in rec]
     True
     >>> rec.replay("dynamic,1", claim=0.0)
@@ -100,6 +104,23 @@ class Record:
         from mpicomp.record.summary import Summary
 
         return Summary(self.calls)
+
+    def costs(self) -> NDArray[np.float64]:
+        """Seconds of each item of the last call, for ``cost=`` of the next one like it.
+
+        The time of a run is divided evenly among its items, so record with small ones.  Items
+        that were not computed cost nothing.  Without calls, as on all ranks but the root, there
+        are no costs; ``cost=`` wants the root's alone.
+
+        Returns
+        -------
+        ndarray, float64, shape (n,), seconds
+        """
+        import numpy as np
+
+        from mpicomp.record.costs import per_item
+
+        return per_item(self.calls[-1]) if self.calls else np.zeros(0)
 
     def text(self, width: int = 64, most: int = 32) -> str:
         """A Gantt chart for terminals; see `mpicomp.record.gantt.gantt`."""

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from mpicomp.record.timeline import Timeline
 
 _ROWS = 16
-_HEAD = "rank        busy    overhead        idle       items   chunks"
+_WAYS = 3
+_HEAD = "rank        busy    overhead        idle       items   chunks  result"
 
 
 class Summary:
@@ -47,12 +48,17 @@ class Summary:
     makespan, elapsed : float, seconds
         Sums over the calls: until the last item was computed; until the value was there.
     calls : int
+    ways : list of str
+        Of each call: its schedule, who handed out, and why.
+    paths : list of list of str
+        Of each rank: how its results reached the root, each way once.
 
     Examples
     --------
     >>> from mpicomp.record.timeline import Timeline
     >>> events = [(0, 0, 2, 1, 0.0, 2.0), (0, 2, 3, 1, 2.5, 3.5), (1, 3, 4, 1, 0.5, 1.5)]
-    >>> call = Timeline("plist", "dynamic,2", "counter", "", 4, "ab", "  ", 0.0, 4.0, events)
+    >>> call = Timeline("plist", "dynamic,2", "counter", "as asked for", 4, "ab",
+    ...                 ["memory", "message of 23 bytes"], 0.0, 4.0, events)
     >>> total = Summary([call])
     >>> total
     <Summary: 1 call on 2 ranks: 3.5 s, efficiency 0.571, imbalance 0.500>
@@ -61,10 +67,11 @@ class Summary:
     >>> print(total)
     1 call on 2 ranks, 4 items in 3 chunks: computed in 3.5 s, over after 4 s
     efficiency 0.571, imbalance 0.500, c.o.v. 0.500
+    "dynamic,2" (counter): as asked for
     <BLANKLINE>
-    rank        busy    overhead        idle       items   chunks
-       0         3 s      500 ms         0 s           3        2
-       1         1 s      500 ms         2 s           1        1
+    rank        busy    overhead        idle       items   chunks  result
+       0         3 s      500 ms         0 s           3        2  memory
+       1         1 s      500 ms         2 s           1        1  message of 23 bytes
     """
 
     def __init__(self, calls: Iterable[Timeline]) -> None:
@@ -77,6 +84,8 @@ class Summary:
         self.elapsed = float(sum(call.seconds for call in calls))
         self.busy, self.overhead, self.idle = np.zeros((3, ranks))
         self.items, self.chunks = np.zeros((2, ranks), np.int64)
+        self.ways = [f'"{call.schedule}" ({call.dispatch}): {call.reason}' for call in calls]
+        self.paths: list[list[str]] = [[] for _ in range(ranks)]
         for call in calls:
             self._add(call)
 
@@ -93,6 +102,9 @@ class Summary:
         self.idle[:ranks] += call.makespan - last
         self.chunks[:ranks] += np.bincount(rank, minlength=ranks)
         np.add.at(self.items, rank, call.items)
+        for paths, path in zip(self.paths, call.paths, strict=False):
+            if path.strip() and path not in paths:
+                paths.append(path)
 
     @property
     def ranks(self) -> int:
@@ -137,10 +149,23 @@ class Summary:
             f"over after {duration(self.elapsed)}",
             f"efficiency {self.efficiency:.3f}, imbalance {self.imbalance:.3f}, "
             f"c.o.v. {self.cov:.3f}",
+            *self._told_ways(),
             "",
             _HEAD,
         ]
         return "\n".join([*lines, *self._rows(evenly(self.ranks, _ROWS))])
+
+    def _told_ways(self) -> list[str]:
+        """Each way once, the last call's at the end; of many, the last few."""
+        ways = list(dict.fromkeys(reversed(self.ways)))
+        more = [f"({len(ways) - _WAYS} more ways before)"] if len(ways) > _WAYS else []
+        return [*more, *reversed(ways[:_WAYS])]
+
+    def _told_path(self, rank: int) -> str:
+        paths = self.paths[rank]
+        if len(paths) > 1:  # of several calls: without the numbers of bytes
+            paths = list(dict.fromkeys(path.partition(" of ")[0] for path in paths))
+        return ", ".join(paths)
 
     def _rows(self, shown: Sequence[int]) -> list[str]:
         order = range(self.ranks) if len(shown) == self.ranks else self._by_load()
@@ -157,4 +182,5 @@ class Summary:
 
     def _row(self, rank: int) -> str:
         times = (f"{duration(each[rank]):>10}" for each in (self.busy, self.overhead, self.idle))
-        return f"{rank:>4}  {'  '.join(times)}  {self.items[rank]:>10} {self.chunks[rank]:>8}"
+        counts = f"{self.items[rank]:>10} {self.chunks[rank]:>8}"
+        return f"{rank:>4}  {'  '.join(times)}  {counts}  {self._told_path(rank)}".rstrip()

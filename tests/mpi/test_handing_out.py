@@ -14,7 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mpi4py import MPI
 
-from mpicomp import OptionError, options, pany, parray, pdict, plist, pmap, preduce, psum
+from mpicomp import (
+    CollectiveMismatch,
+    OptionError,
+    options,
+    pany,
+    parray,
+    pdict,
+    plist,
+    pmap,
+    preduce,
+    psum,
+)
 from mpicomp.options import unsaid
 from mpicomp.plan.chunks import table
 from mpicomp.wire import counter as counters
@@ -196,3 +207,13 @@ def test_groups_that_take_from_one_another(
     assert "mpicomp-claims" not in [thread.name for thread in threading.enumerate()]
     comm.Free()
     still_works()
+
+
+def test_plans_with_other_chunks_are_noticed() -> None:
+    def call() -> Any:
+        return plist(
+            (x for x in range(20)), schedule=table(f"dynamic,{5 + WORLD.rank % 2}", 20, WORLD.size)
+        )
+
+    if WORLD.size > 1:
+        raised(call, CollectiveMismatch)

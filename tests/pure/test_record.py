@@ -228,10 +228,10 @@ def test_a_summary_of_nothing() -> None:
 
 def test_a_table_has_a_row_for_each_rank_as_long_as_they_are_few() -> None:
     few = str(simulate([1.0] * 32, "static", 16)).splitlines()
-    assert [line.split()[0] for line in few[4:]] == [str(rank) for rank in range(16)]
+    assert [line.split()[0] for line in few[5:]] == [str(rank) for rank in range(16)]
     many = str(simulate(range(1000), "static", 1000)).splitlines()
-    assert len(many) == 4 + 16 + 1
-    assert (many[4].split()[0], many[-2].split()[0]) == ("0", "999")
+    assert len(many) == 5 + 16 + 1
+    assert (many[5].split()[0], many[-2].split()[0]) == ("0", "999")
     assert many[-1] == "(16 of 1000 ranks, from the least busy to the most)"
 
 
