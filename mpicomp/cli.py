@@ -12,6 +12,7 @@ from typing import Any
 
 from mpicomp import launch
 from mpicomp._version import version
+from mpicomp.doctor import commandline as doctor
 from mpicomp.errors import LaunchError
 from mpicomp.wire.threads import cores, threads
 from mpicomp.wire.world import LAUNCHERS, mpi, world
@@ -32,6 +33,7 @@ _EXAMPLES = """examples:
   mpicomp eval -n 4 "x*x for x in range(10)"
   mpicomp eval --verb psum --import math "math.sqrt(x) for x in range(10)"
   mpicomp info -n 4                     which MPI there is, and where its ranks run
+  mpicomp doctor                        what is wrong with it, and the cure
 
 "mpicomp COMMAND --help" tells more about a command.
 """
@@ -87,15 +89,21 @@ def main(args: Sequence[str] | None = None) -> int:
 
     try:
         if started or launch.inside(asked.n):
+            asked.before(asked)
             return launch.as_rank(work)
         n = asked.n or asked.default()
         if n > 1:
             asked.ready(asked)
             return launch.start(n, given)
     except LaunchError as exc:
-        print(f"mpicomp {asked.command}: {exc}", file=sys.stderr)
-        return 1
+        refused: int = asked.refused(asked, exc)
+        return refused
     return launch.told(work)
+
+
+def _refused(asked: Namespace, exc: LaunchError) -> int:
+    print(f"mpicomp {asked.command}: {exc}", file=sys.stderr)
+    return 1
 
 
 def _read(given: list[str]) -> Namespace:
@@ -134,6 +142,7 @@ def _parser() -> ArgumentParser:
     about = "A list comprehension on every core of a cluster."
     parser = ArgumentParser(prog="mpicomp", description=about, epilog=_EXAMPLES, **style)
     parser.add_argument("--version", action="version", version=f"mpicomp {version}")
+    parser.set_defaults(before=lambda _: None, refused=_refused)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (add, about, usage) in _COMMANDS.items():
         first = about.partition("\n")[0]
@@ -169,10 +178,16 @@ def _add_info(parser: ArgumentParser) -> None:
     parser.set_defaults(perform=_info)
 
 
+def _add_doctor(parser: ArgumentParser) -> None:
+    _add_n(parser, "as mpicomp run, or the tasks of the batch job")
+    doctor.add_doctor(parser)
+
+
 _COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str, str]] = {
     "run": (_add_run, _RUN, _RUN_USAGE),
     "eval": (_add_eval, _EVAL, "mpicomp eval [OPTION ...] COMPREHENSION"),
     "info": (_add_info, _INFO, "mpicomp info [-n N] [--json]"),
+    "doctor": (_add_doctor, doctor.ABOUT, doctor.USAGE),
 }
 
 

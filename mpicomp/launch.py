@@ -38,6 +38,7 @@ _JOBS = ("SLURM_JOB_ID", "PBS_NODEFILE", "LSB_DJOB_HOSTFILE", "HYDRA_HOST_FILE")
 _AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 _ON_ONE_MACHINE = {
     "OMPI_MCA_btl": "^ofi",  # its start sleeps a second
+    "OMPI_MCA_osc": "^ucx",  # it prints an error where it finds no network
     "OMPI_MCA_rmaps_base_oversubscribe": "1",  # Open MPI 4
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",  # Open MPI 5
 }
@@ -137,18 +138,44 @@ def find_mpiexec() -> str:
     beside = Path(sys.executable).with_name("mpiexec")
     if os.access(beside, os.X_OK):
         return str(beside)
-    library = _says([sys.executable, "-c", _LIBRARY])
-    if not library:
+    library_found = library()
+    if not library_found:
         raise LaunchError(_write("mpi4py finds no MPI library", "mpich"))
-    found = [path for path in (Path(folder, "mpiexec") for folder in os.get_exec_path())
-             if os.access(path, os.X_OK)]  # fmt: skip
+    found = _mpiexecs()
     for path in found:
         version = _says([str(path), "--version"])
-        if version and _of_open_mpi(version) == _of_open_mpi(library):
+        if version and _of_open_mpi(version) == _of_open_mpi(library_found):
             return str(path)
     others = f" ({found[0]} does not)" if found else ""
-    problem = f"none belongs to {library_name(library)}, which mpi4py loads{others}"
-    raise LaunchError(_write(problem, "openmpi" if _of_open_mpi(library) else "mpich"))
+    problem = f"none belongs to {library_found}, which mpi4py loads{others}"
+    raise LaunchError(_write(problem, "openmpi" if _of_open_mpi(library_found) else "mpich"))
+
+
+def library() -> str:
+    """Name of the MPI library that mpi4py loads, without starting it here; "" if there is none."""
+    return library_name(_says([sys.executable, "-c", _LIBRARY]))
+
+
+def without_library() -> str:
+    """Why there is no library."""
+    from importlib.util import find_spec
+
+    missing = find_spec("mpi4py") is None
+    return "mpi4py is not installed" if missing else "mpi4py finds no library"
+
+
+def on_path() -> tuple[str | None, str]:
+    """The launcher that a shell would find, and whose it is."""
+    found = _mpiexecs()
+    if not found:
+        return None, ""
+    version = _says([str(found[0]), "--version"])
+    return str(found[0]), "Open MPI" if _of_open_mpi(version) else "MPICH or its kin"
+
+
+def _mpiexecs() -> list[Path]:
+    paths = (Path(folder, "mpiexec") for folder in os.get_exec_path())
+    return [path for path in paths if os.access(path, os.X_OK)]
 
 
 def library_name(version: str) -> str:

@@ -70,10 +70,12 @@ def share(world: World) -> None:
     assert world.comm is not None, "a serial world shares with nobody"
     if not world.comm.allreduce(_told is None):
         return  # the usual case of a second communicator
-    mine = cores()
-    masks = world.on_node().allgather(mine)
+    here, mine = _machine(), cores()
+    # not the MPI's own idea of a node: under srun --mpi=pmix some take each rank for one
+    ranks = world.comm.allgather((here, sum(1 << core for core in mine)))
     if _told is None:
-        _told = _settled(masks, mine)
+        masks = [mask for there, mask in ranks if there == here]
+        _told = _settled([[k for k in range(m.bit_length()) if m >> k & 1] for m in masks], mine)
 
 
 def _settled(masks: Sequence[Sequence[int]], mine: Sequence[int]) -> Threads:
@@ -83,8 +85,18 @@ def _settled(masks: Sequence[Sequence[int]], mine: Sequence[int]) -> Threads:
     here = max(len(masks), *(int(os.environ.get(name, 0) or 0) for name in _STARTED))
     each = fair(masks, mine, here)
     os.environ["OMP_NUM_THREADS"] = str(each)  # for libraries not yet loaded, and children
-    why = f"{here} ranks on this node, {len(mine)} cores for this one: {each} each"
+    for_this = f"{len(mine)} core{'s' * (len(mine) != 1)}"
+    why = f"{here} ranks on this node, {for_this} for this one: {each} each"
     return Threads(each, why if _limit(each, len(mine)) else f"{why}; {_TOO_LATE}{each}")
+
+
+def _machine() -> str:
+    """What ranks that share their cores have in common, and no others."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read()
+    except OSError:
+        return os.uname().nodename
 
 
 def fair(masks: Sequence[Sequence[int]], mine: Sequence[int], here: int) -> int:

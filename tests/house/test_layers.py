@@ -20,7 +20,7 @@ LAYERS = (
     {"wire"},
     {"engine"},
     {"verbs", "loop", "mapreduce", "parts", "supervise"},
-    {"fronts", "launch"},
+    {"fronts", "launch", "doctor"},
     {"__init__"},
     {"cli", "__main__"},
 )

@@ -1,0 +1,71 @@
+"""``mpicomp doctor`` on this machine: what it looks at is there, and what it says is so."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.launch import ROOT, mpi_beside, mpiexec, run_python, run_ranks
+
+SCRIPT = ROOT / "examples" / "squares.py"
+
+
+def found(text: str) -> tuple[int, dict[str, Any], set[tuple[str, str]]]:
+    """Exit code, facts, and (level, name) of all findings, of ``--json``."""
+    report = json.loads(text)
+    return report["code"], report["facts"], {(f["level"], f["name"]) for f in report["findings"]}
+
+
+def test_ranks_that_it_starts_itself() -> None:
+    done = run_python(["-m", "mpicomp", "doctor", "-n", "2", "--json", SCRIPT])
+    code, facts, names = found(done.stdout)
+    assert (code, done.returncode) == (0, 0), done.stdout
+    assert [rank["rank"] for rank in facts["ranks"]] == [0, 1]
+    assert {rank["host"] for rank in facts["ranks"]} == {os.uname().nodename}
+    assert facts["launcher"] == mpiexec()
+    for rank in facts["ranks"]:
+        assert rank["executable"] == sys.executable
+        assert rank["script"] == hashlib.sha256(SCRIPT.read_bytes()).hexdigest()
+        assert rank["shared"] > 0
+    kind = {"mpich": "absent", "openmpi": "off"}[mpi_beside()]
+    assert facts["ranks"][0]["ulfm"] == kind
+    assert ("note", "faults") in names
+    assert "numpy" in next(iter(facts["packages"].values()))
+
+
+def test_ranks_that_are_there_and_a_script_that_is_not() -> None:
+    done = run_ranks(2, ["-m", "mpicomp", "doctor", "nosuch.py"])
+    assert done.returncode == 1
+    assert done.stdout.count("problem  script: nosuch.py cannot be read by all ranks") == 1
+    assert done.stdout.rstrip().endswith("1 problem")
+
+
+def test_a_launcher_of_another_mpi_is_told_by_one_of_its_processes() -> None:
+    for number, speaks in (("0", True), ("1", False)):
+        env = {"OMPI_COMM_WORLD_SIZE": "3", "OMPI_COMM_WORLD_RANK": number}
+        done = run_python(["-m", "mpicomp", "doctor", "--json"], env=env)
+        assert done.returncode == 1
+        assert bool(done.stdout) == speaks
+        if speaks:
+            assert ("problem", "launcher") in found(done.stdout)[2]
+
+
+def test_without_mpi4py(tmp_path: Path) -> None:
+    (tmp_path / "mpi4py.py").write_text("raise ModuleNotFoundError(\"No module named 'mpi4py'\")")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    done = run_python(["-m", "mpicomp", "doctor", "-n", "1"], env={"PYTHONPATH": path})
+    assert done.returncode == 1
+    assert "problem  library: there is no MPI: No module named 'mpi4py'" in done.stdout
+    assert f"cure: {sys.executable} -m pip install mpi4py mpich" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_more_ranks_than_the_batch_job_has_tasks() -> None:
+    job = {"SLURM_JOB_ID": "1", "SLURM_NTASKS": "2"}
+    done = run_python(["-m", "mpicomp", "doctor", "-n", "3"], env=job)
+    assert done.returncode == 1
+    assert "write sbatch --ntasks=3, or -n 2" in done.stdout

@@ -1,0 +1,177 @@
+"""What the doctor makes of facts: each finding, from the facts that call for it and no others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpicomp.doctor.findings import NOTE, PROBLEM, WARNING, Finding, Job, Rank, findings
+
+GIB = 1 << 30
+
+
+def job(n: int = 4, hosts: int = 2, **about: Any) -> Job:
+    """A healthy job: each rank has two cores of its own."""
+    of_rank = {name: about.pop(name) for name in list(about) if name in Rank._fields}
+    ranks = []
+    for k in range(n):
+        host = f"node{k * hosts // n}"
+        ranks.append(Rank(rank=k, size=n, host=host, node=host, cores=(2 * k, 2 * k + 1), started=n,
+                          said_by="PMI_SIZE", threads=2, shared=GIB, **of_rank))  # fmt: skip
+    return Job(tuple(ranks), **about)
+
+
+def but(whole: Job, k: int, **facts: Any) -> Job:
+    """The same job, with other facts of rank *k*."""
+    changed = whole.ranks[k]._replace(**facts)
+    return whole._replace(ranks=(*whole.ranks[:k], changed, *whole.ranks[k + 1 :]))
+
+
+def bad(about: Job) -> list[Finding]:
+    return [one for one in findings(about) if one.level != NOTE]
+
+
+def alone(**facts: Any) -> Job:
+    return Job((Rank(started=4, said_by="PMI_SIZE", shared=GIB)._replace(**facts),))
+
+
+CASES: dict[str, tuple[Job, str, str, str, str]] = {
+    # facts; level, name, words of the text, words of the cure
+    "bare srun, MPICH": (
+        alone(said_by="SLURM_STEP_NUM_TASKS", library="MPICH Version: 5.0.2"),
+        PROBLEM, "launcher", "4 processes were started", "srun --mpi=pmi2",
+    ),
+    "bare srun, Open MPI": (
+        alone(said_by="SLURM_STEP_NUM_TASKS", library="Open MPI v5.0.11"),
+        PROBLEM, "launcher", "each is rank 0 of 1 to Open MPI", "srun --mpi=pmix",
+    ),
+    "the other MPI's mpiexec": (
+        alone(said_by="OMPI_COMM_WORLD_SIZE"), PROBLEM, "launcher", "OMPI_COMM_WORLD_SIZE=4",
+        "mpicomp run -n 4",
+    ),
+    "no mpi4py": (
+        Job((Rank(library=None, trouble="No module named 'mpi4py'", executable="py"),)),
+        PROBLEM, "library", "no MPI: No module", "py -m pip install mpi4py mpich",
+    ),
+    "no library on one rank": (
+        but(job(), 2, library=None, trouble="cannot load MPI library"),
+        PROBLEM, "library", "rank 2 of node1: there is no MPI", "pip install mpich",
+    ),
+    "no launcher": (job(launcher=None), WARNING, "library", "no launcher", "srun starts ranks too"),
+    "two libraries": (
+        but(job(), 3, library="Open MPI v5"), PROBLEM, "mixed",
+        "MPICH on ranks 0, 1 of node0", "one environment",
+    ),
+    "another mpiexec on PATH": (
+        job(on_path="/usr/bin/mpiexec", owner="Open MPI"),
+        WARNING, "mixed", "/usr/bin/mpiexec", "write mpicomp run -n N",
+    ),
+    "too few slots": (job(tasks=2), PROBLEM, "slots", "4 ranks are asked for", "--ntasks=4"),
+    "asked for more before starting": (
+        job(1, 1, tasks=4, asked=9), PROBLEM, "slots", "9 ranks", "or -n 4",
+    ),
+    "an idle node": (
+        job(4, 1, nodes=2), WARNING, "slots", "2 nodes, and all ranks are on node0", "use srun",
+    ),
+    "more ranks than cores": (
+        job(4, 1)._replace(
+            ranks=tuple(r._replace(cores=(0, 1), threads=1) for r in job(4, 1).ranks)
+        ),
+        WARNING, "oversubscribed", "4 ranks share 2 cores of node0", "start 2 ranks here",
+    ),
+    "all bound to one core": (
+        job(2, 1)._replace(
+            ranks=tuple(r._replace(cores=(0,), threads=1) for r in job(2, 1).ranks)
+        ),
+        WARNING, "oversubscribed", "2 ranks share 1 core of node0", "--bind-to none",
+    ),
+    "threads": (
+        but(but(job(), 0, threads=64), 1, threads=64), WARNING, "threads",
+        "2 ranks on node0 start 128 threads", "OMP_NUM_THREADS=2",
+    ),
+    "thread level": (
+        but(job(), 1, thread_level="FUNNELED"), PROBLEM, "thread level", "threads FUNNELED",
+        "MPI4PY_RC_THREAD_LEVEL",
+    ),
+    "little shared memory": (
+        but(job(), 1, shared=80 << 20), WARNING, "shared memory",
+        "80 MiB free; 2 ranks may want 96", "--shm-size",
+    ),
+    "hardly any": (but(job(), 1, shared=1 << 20), PROBLEM, "shared memory", "1 MiB", "remount"),
+    "files of dead ranks": (
+        but(job(), 2, left=1), WARNING, "shared memory", "1 file of MPI jobs that were killed",
+        "rm -f",
+    ),
+    "claims": (
+        but(job(), 1, claims=False), WARNING, "claims", "rank 1 of node0: a claim", "guided",
+    ),
+    "Pythons": (
+        but(job(), 3, python="3.12.1"), PROBLEM, "versions", "3.12.1 on rank 3 of node1",
+        "one environment",
+    ),
+    "versions of mpicomp": (
+        but(job(), 0, mpicomp="0.0.9"), PROBLEM, "versions", "0.0.9 on rank 0 of node0",
+        "one environment",
+    ),
+    "packages": (
+        but(job(packages="a"), 2, packages="b")._replace(
+            packages={"a": {"numpy": "2.4", "scipy": "1"}, "b": {"numpy": "2.3", "scipy": "1"}}
+        ),
+        WARNING, "versions", "numpy 2.4 and 2.3", "one environment",
+    ),
+    "a script that differs": (
+        but(job(script="0123456789"), 2, script="9876543210")._replace(script="s.py"),
+        PROBLEM, "script", "98765432 on rank 2 of node1", "all nodes share",
+    ),
+    "a script that is missing": (
+        but(job(script="0123456789"), 3, script="")._replace(script="s.py"),
+        PROBLEM, "script", "s.py cannot be read by rank 3 of node1", "all nodes share",
+    ),
+    "refused for another reason": (
+        alone(started=0)._replace(refused="-n 3 was asked for"), PROBLEM, "launcher", "-n 3", "",
+    ),
+}  # fmt: skip
+
+
+@given(st.integers(1, 40), st.integers(1, 5))
+def test_nothing_is_found_wrong_with_a_healthy_job(n: int, hosts: int) -> None:
+    assert bad(job(n, min(n, hosts), nodes=min(n, hosts), tasks=n, script="0")) == []
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_trouble_is_found_alone_and_with_its_cure(case: str) -> None:
+    about, level, name, text, cure = CASES[case]
+    (found,) = bad(about)
+    assert (found.level, found.name) == (level, name)
+    assert text in found.text
+    assert cure in found.cure
+
+
+def test_the_worst_comes_first() -> None:
+    about = but(but(job(), 1, claims=False, why_threads="set"), 3, python="3.12.1")
+    levels = [one.level for one in findings(about)]
+    assert levels == sorted(levels, key=[PROBLEM, WARNING, NOTE].index)
+    assert {PROBLEM, WARNING} <= set(levels)
+
+
+@pytest.mark.parametrize(
+    ("ulfm", "words"),
+    [("absent", "ends the job"), ("off", "--fault-tolerant"), ("on", "survives the death")],
+)
+def test_what_becomes_of_a_dead_rank_is_told(ulfm: str, words: str) -> None:
+    (note,) = findings(job(ulfm=ulfm))
+    assert (note.level, note.name) == (NOTE, "faults")
+    assert words in note.text
+
+
+def test_many_ranks_are_told_in_few_words() -> None:
+    about = job(400, 20)
+    for k in range(0, 400, 2):
+        about = but(about, k, thread_level="SINGLE")
+    (found,) = bad(about)
+    assert len(found.text) < 500
+    assert "and 4 more of node0" in found.text
+    assert "and 16 more hosts" in found.text
