@@ -96,6 +96,17 @@ class ConcurrentCallError(MpicompError, RuntimeError):
     """
 
 
+class PatienceError(MpicompError, TimeoutError):
+    """A rank did not come to a call within ``patience=`` seconds; the ranks cannot go on together.
+
+    Examples
+    --------
+    >>> from mpicomp import PatienceError
+    >>> issubclass(PatienceError, TimeoutError)
+    True
+    """
+
+
 class SideEffectError(MpicompError, RuntimeError):
     """With ``effects="raise"``: the items do something to what lies outside them.
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         retries: int
         timeout: float | None
         cost: Callable[[Any], float] | ArrayLike | None
+        patience: float | None
 
 
 AUTO, WHOLE, SPREAD = "auto", "static", "static,16"
@@ -76,6 +77,10 @@ class options:  # reads as a verb: with options(...)
         What items cost, in any unit: a function of an item, or a number for each, such as
         ``rec.costs()`` of the last run.  The root's counts.  Then the dearest items come first;
         with ``schedule="static"`` each rank gets a contiguous share of about the same cost.
+    patience : float, optional, seconds
+        How long ranks wait for one that does not come, before they say which and where it was last
+        seen, with a `PatienceError` that ends the job.  None: what the environment variable
+        ``MPICOMP_PATIENCE`` says, else for ever.
 
     Raises
     ------
@@ -118,6 +123,7 @@ class Options:
         "dispatch",
         "effects",
         "errors",
+        "patience",
         "retries",
         "root",
         "schedule",
@@ -129,6 +135,7 @@ class Options:
     dispatch: str | None
     effects: str
     errors: str
+    patience: float | None
     retries: int
     root: int | None
     schedule: Schedule | OwnPlan
@@ -141,6 +148,8 @@ class Options:
             raise OptionError(f"no option is called {unknown!r}; there are {', '.join(_DEFAULTS)}")
         for name, (_, checked) in _TABLE.items():
             setattr(self, name, checked(name, chosen[name]))
+        if self.patience is None:
+            self.patience = patience_of_job()
         self.careful = self.retries > 0 or self.timeout is not None
         self.schedule = _schedule(chosen["schedule"], usual)
         if self.dispatch == "counter" and self.schedule.kind in ("static", "adaptive"):
@@ -246,6 +255,21 @@ def _rank(name: str, value: Any) -> int | None:
     return rank
 
 
+@cache
+def patience_of_job() -> float | None:
+    """What the environment says for all calls."""
+    said = os.environ.get("MPICOMP_PATIENCE")
+    if not said:
+        return None
+    try:
+        seconds = float(said)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < inf:
+        raise OptionError(f"MPICOMP_PATIENCE must be seconds, more than 0, got {said!r}")
+    return seconds
+
+
 def _count(name: str, value: Any) -> int:
     try:
         count = index(value)
@@ -297,6 +321,7 @@ _TABLE: Mapping[str, tuple[Any, Callable[[str, Any], Any]]] = {
     "retries": (0, _count),
     "timeout": (None, _seconds),
     "cost": (None, _cost),
+    "patience": (None, _seconds),
 }
 """Each option: what it is where nobody says it, and what its value goes through."""
 _DEFAULTS: Mapping[str, Any] = {name: default for name, (default, _) in _TABLE.items()}

@@ -13,7 +13,7 @@ from mpicomp.engine.call import BEGIN, CLOSE, Call, Header, disagree, unpack
 from mpicomp.engine.watch import watch
 from mpicomp.errors import OptionError
 from mpicomp.plan.failure import Failure
-from mpicomp.wire import transport
+from mpicomp.wire import transport, vigil
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Agreement:
             watch(call, world.rank)
             self._header = call.begin()
             self._call = call
+            vigil.begin(world, f"{call.verb}{call.comprehension.at}", call.options.patience)
         except BaseException as exc:
             self._problem = exc
             self._header = Header(BEGIN, failed=1).pack()
@@ -88,6 +89,8 @@ class Agreement:
         self._open = False
         told = self._world.headers()
         if self._problem is None and told == self._header * self._world.size:
+            if self.call.options.patience is not None and self._world.vigil is not None:
+                self._world.vigil.meet()
             return
         headers = unpack(told)
         failed = [rank for rank, header in enumerate(headers) if header.failed]

@@ -119,6 +119,7 @@ class Call(NamedTuple):
             options.errors,
             options.retries,
             options.timeout,
+            options.patience,
             self.detail,
             self.events is not None,
             options.cost is not None,

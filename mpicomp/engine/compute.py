@@ -101,6 +101,8 @@ def _pieces_of(
                 if ascending:
                     return None
                 break
+            if world.vigil is not None:
+                world.vigil.items(piece)
             began = perf_counter()
             if keeper is None:
                 caught = step(world, call, source, piece)

@@ -23,7 +23,7 @@ from mpicomp.engine.compute import Caught
 from mpicomp.plan.source import Data, Source
 from mpicomp.wire.forms import Payload, decode, encode
 from mpicomp.wire.transport import pieces, receive
-from mpicomp.wire.world import mpi, wait
+from mpicomp.wire.world import mpi, wait, watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -204,6 +204,7 @@ class Master:
         self._sends: list[tuple[MPI.Request, Any]] = []
         self._here: set[int] = set()
         self._gone = 0
+        self._waiting = False
         self._gulp = 1
         self._said = array("q", bytes(40))
         self._over = threading.Event()
@@ -224,10 +225,10 @@ class Master:
                 if grant is not None:
                     self._keep(grant)
             if self._mine is None:
-                if not busy:
-                    time.sleep(_NAP)
+                self._nap(busy)
                 continue
             grant = self._mine
+            self._waiting = False
             began = time.perf_counter()
             yield grant.items
             with self._lock:
@@ -266,6 +267,13 @@ class Master:
         self._cutoff.poll()
         with self._lock:
             busy = self._serve() or self._fill()
+        self._nap(busy)
+
+    def _nap(self, busy: bool) -> None:
+        vigil = watched()
+        if vigil is not None:
+            vigil.waits() if busy or not self._waiting else vigil.look()
+        self._waiting = not busy
         if not busy:
             time.sleep(_NAP)
 

@@ -70,6 +70,8 @@ def run(verb: str, comm: MPI.Intracomm | None, build: Callable[[], Call]) -> Any
             value = parallel(ranks, verb, build)
         finally:
             interrupted, ranks.interrupted = ranks.interrupted, False
+            if ranks.vigil is not None:
+                ranks.vigil.left()
         if interrupted:
             raise KeyboardInterrupt
         return value

@@ -115,6 +115,9 @@ def _leave(leave: bytes) -> None:
     """Tell all worlds at once that this rank makes no more calls; wait until nobody does."""
     if mpi().Is_finalized() or failed:
         return
+    if any(world.lost for world in _worlds):
+        _abort()  # a rank never came, and would be waited for
+        return  # MPICH may let this rank go on for a moment
     waiting = [world for world in _worlds if not world.closed]
     for world in waiting:
         world.offer(leave)

@@ -198,7 +198,7 @@ def broadcast(world: World, blobs: list[Any] | None, root: int) -> list[Any]:
     count = array("q", [len(blobs) if blobs is not None else 0])
     wait(comm.Ibcast([count, mpi().INT64_T], root))
     sizes = sizes if sizes is not None else array("q", bytes(8 * count[0]))
-    comm.Bcast([sizes, mpi().INT64_T], root)
+    wait(comm.Ibcast([sizes, mpi().INT64_T], root))
     if blobs is None:
         import numpy as np
 

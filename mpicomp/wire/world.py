@@ -13,7 +13,7 @@ import time
 from functools import cache
 from typing import Any, cast
 
-from mpicomp.errors import LaunchError, OptionError
+from mpicomp.errors import LaunchError, OptionError, PatienceError
 from mpicomp.wire import threads
 
 TYPE_CHECKING = False
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from mpicomp.wire.counter import Counter
+    from mpicomp.wire.vigil import Vigil
 
 HEADER = 64
 """Bytes of the message with which every call begins and ends."""
@@ -54,6 +55,10 @@ class World:
         The private duplicate; None when serial.
     interrupted : bool
         This rank has got Ctrl-C while it waited for the others.
+    lost : str
+        Why the ranks cannot go on together, if they cannot.
+    vigil : Vigil or None
+        Who looks after ranks that do not come; None before the first call with ``patience=``.
 
     Examples
     --------
@@ -73,9 +78,11 @@ class World:
         "counter",
         "host",
         "interrupted",
+        "lost",
         "node",
         "rank",
         "size",
+        "vigil",
     )
 
     def __init__(self, comm: MPI.Intracomm | None = None) -> None:
@@ -86,6 +93,8 @@ class World:
         self.counter: Counter | None = None
         self.closed = False
         self.interrupted = False
+        self.lost = ""
+        self.vigil: Vigil | None = None
         self._mine = bytearray(HEADER)
         self._all = bytearray(HEADER * self.size)
         self._persistent: MPI.Prequest | None = None
@@ -105,6 +114,8 @@ class World:
     def offer(self, header: bytes) -> None:
         """The first half of `exchange`: say it, and go on meanwhile."""
         assert self.comm is not None, "a serial world has nobody to exchange with"
+        if self.lost:
+            raise PatienceError(self.lost)
         self._mine[:] = header
         if not _keeps_requests():
             self._offered = self.comm.Iallgather(self._mine, self._all)
@@ -189,10 +200,29 @@ class Arrival:
         return source
 
 
+_watched: Vigil | None = None
+
+
+def watched_by(vigil: Vigil | None) -> None:
+    """From now on *vigil* looks after this rank's waits, or nobody does."""
+    global _watched
+    _watched = vigil
+
+
+def watched() -> Vigil | None:
+    """Who looks after this rank's waits."""
+    return _watched
+
+
 def wait(request: MPI.Request | Arrival) -> None:
     """Wait for *request*: at full speed, then yielding the core, then napping.
 
     A blocking MPI wait burns its core and does not let Python answer signals.
+
+    Raises
+    ------
+    PatienceError
+        In a call with ``patience=``: a rank is missing.
     """
     for _ in range(50):
         if request.Test():
@@ -203,7 +233,12 @@ def wait(request: MPI.Request | Arrival) -> None:
             return
         os.sched_yield()
     nap = _NAP / 16
+    vigil = _watched
+    if vigil is not None:
+        vigil.waits()
     while not request.Test():
+        if vigil is not None:
+            vigil.look()
         time.sleep(nap)
         nap = min(_NAP, nap * 1.5)
 
