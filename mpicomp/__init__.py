@@ -23,6 +23,7 @@ from mpicomp.errors import (
     SideEffectWarning,
     TransportError,
 )
+from mpicomp.iterating import piter
 from mpicomp.loop import Outcome, pfor
 from mpicomp.mapreduce import pcount, pgroup, preduce_by_key
 from mpicomp.options import options
@@ -83,6 +84,7 @@ __all__ = [
     "pdict",
     "pfor",
     "pgroup",
+    "piter",
     "plist",
     "pmap",
     "pmax",

@@ -10,7 +10,6 @@ A verb that is called inside an item runs serially, and so does every verb in a 
 
 from __future__ import annotations
 
-import sys
 import threading
 from time import perf_counter
 from typing import Any
@@ -19,7 +18,7 @@ from mpicomp.engine import limit
 from mpicomp.engine.agree import Agreement, blamed, check_root, place, raise_first
 from mpicomp.engine.auto import remember
 from mpicomp.engine.call import LEAVE, Call, unpack
-from mpicomp.engine.compute import Caught, at_work, compute, drain, source_note
+from mpicomp.engine.compute import Caught, compute, drain, source_note
 from mpicomp.engine.computing import Computed, computed
 from mpicomp.engine.costed import check_cost
 from mpicomp.engine.gather import Sending, collect, forget, own, packed, sending
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
 
 _busy = threading.Lock()
 _owner = 0  # the thread inside a parallel call
+_held = ""  # what holds the ranks between two parts of its work, and how to end it
 
 
 def run(verb: str, comm: MPI.Intracomm | None, build: Callable[[], Call]) -> Any:
@@ -95,12 +95,7 @@ def nested() -> bool:
 
 def install_guard(ranks: World) -> None:
     """See to it that a rank which dies, or ends, leaves nobody waiting."""
-    guard.install(ranks, LEAVE, _at_work)
-
-
-def _at_work() -> str:
-    frame = sys._current_frames().get(_owner)
-    return at_work(frame) if frame is not None else ""
+    guard.install(ranks, LEAVE)
 
 
 class alone:  # reads as a clause: with alone(verb)
@@ -112,6 +107,8 @@ class alone:  # reads as a clause: with alone(verb)
     def __enter__(self) -> None:
         global _owner
         if not _busy.acquire(blocking=False):
+            if _held:
+                raise ConcurrentCallError(f"{self.verb} was called while {_held}")
             raise ConcurrentCallError(
                 f"{self.verb} was called from thread {threading.current_thread().name!r} while "
                 "another thread is in a parallel call: their messages would mix; "
@@ -123,6 +120,41 @@ class alone:  # reads as a clause: with alone(verb)
         global _owner
         _owner = 0
         _busy.release()
+
+
+class Hold(alone):
+    """The same for work in parts, such as an iterator's: it keeps the ranks in between too.
+
+    Parameters
+    ----------
+    verb : str
+    under_way : str
+        What to tell who makes a call meanwhile: what holds the ranks, and how to end that.
+    """
+
+    def __init__(self, verb: str, under_way: str) -> None:
+        super().__init__(verb)
+        self._under_way = under_way
+
+    def __enter__(self) -> None:
+        global _held
+        super().__enter__()
+        _held = self._under_way
+
+    def __exit__(self, *_: object) -> None:
+        global _held
+        _held = ""
+        super().__exit__()
+
+    def inside(self) -> None:
+        """From now on this thread runs items: verbs in them are serial."""
+        global _owner
+        _owner = threading.get_ident()
+
+    def outside(self) -> None:
+        """From now on nobody does."""
+        global _owner
+        _owner = 0
 
 
 def serial(ranks: World, call: Call) -> Any:

@@ -140,7 +140,7 @@ def _rebuilt(
     world: World, source: Source, outline: tuple[Any, ...], leaves: list[Any], root: int
 ) -> Source:
     functions = source.functions()
-    if len(functions) != _count_functions(outline):
+    if len(functions) != count_functions(outline):
         raise ComprehensionError(
             f"rank {world.rank} has no function for the map or filter in the source of rank "
             f"{root}; write the same expression on every rank"
@@ -157,12 +157,13 @@ def _leaf_outlines(outline: tuple[Any, ...]) -> list[tuple[int, Any]]:
     return [leaf for child in rest[1:] for leaf in _leaf_outlines(child)]
 
 
-def _count_functions(outline: tuple[Any, ...]) -> int:
+def count_functions(outline: tuple[Any, ...]) -> int:
+    """How many functions stand in the source that *outline* describes."""
     kind, *rest = outline
     if kind in ("data", "known"):
         return 0
     branch, *inner = rest
-    return int(branch.has_function) + sum(map(_count_functions, inner))
+    return int(branch.has_function) + sum(map(count_functions, inner))
 
 
 def _send_leaf(

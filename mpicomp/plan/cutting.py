@@ -1,7 +1,7 @@
 """Where the next chunk ends: items become known, a rank asks, a grant comes out.
 
-Rules of this file: pure; chunks come out in order, without a gap, and are never taken back.  Who
-may ask, and what becomes of a chunk, is the dispatcher's business.
+Rules of this file: pure; chunks come out in order, without a gap.  Who may ask, and what becomes
+of a chunk, is the dispatcher's business.
 
 ============== ============================================ =========================
 cut            where chunks end                             what for
@@ -105,6 +105,11 @@ class Cut(ABC):
         self, rank: int, items: int, seconds: float, overhead: float
     ) -> None:
         """*rank* has finished a chunk of so many items, after waiting *overhead* for it."""
+
+    def split(self, start: int, stop: int) -> Grant:
+        """A chunk of its own for items that came out in another, and were given back."""
+        self.number += 1
+        return Grant(self.number - 1, start, stop)
 
     def _take(self, start: int, stop: int) -> Grant:
         grant = _new(Grant, (self.number, start, stop))

@@ -6,11 +6,12 @@ there are, and nothing is kept of a chunk that is done.  Where a chunk ends is d
 
     a rank's life      ready ── Grant ── ready ── Grant ── done ── ready ── None (hungry)
     a chunk's life     cut ── granted ── done | failed
-                               └─ lost ── granted again ── done | failed
+                               ├─ lost ──── granted again ── done | failed
+                               └─ returned from item i on: [start, i) stays, [i, stop) as if lost
 
 Who is told None while it holds nothing is *hungry*, and gets its grant as the answer to the
-event that makes one possible: `extend`, `close` or `lost`.  So nobody hungry is passed over, and
-while anybody is hungry there is nothing to hand out.
+event that makes one possible: `extend`, `close`, `returned` or `lost`.  So nobody hungry is
+passed over, and while anybody is hungry there is nothing to hand out.
 
 A rank may hold a second grant, so that the next chunk is there when the first is done.  But a
 chunk that waits behind another cannot be given to a rank that is free.  Therefore who holds
@@ -24,7 +25,7 @@ from __future__ import annotations
 
 from heapq import heappop, heappush
 
-from mpicomp.plan.cutting import cut_of
+from mpicomp.plan.cutting import Cut, cut_of
 from mpicomp.plan.value import whole
 
 TYPE_CHECKING = False
@@ -44,9 +45,9 @@ class Dispatcher:
 
     Parameters
     ----------
-    schedule : str, Schedule or PlanLike
+    schedule : str, Schedule, PlanLike or Cut
         Any schedule but "auto", or a plan; a static one goes out chunk by chunk as well, to
-        whoever asks.
+        whoever asks.  A cut of one's own knows n and p itself.
     n : int or None
         Number of items; None for a stream, whose items are announced by `extend`.
     p : int
@@ -95,7 +96,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        schedule: str | Schedule | PlanLike,
+        schedule: str | Schedule | PlanLike | Cut,
         n: int | None,
         p: int,
         *,
@@ -103,13 +104,14 @@ class Dispatcher:
         window: int | None = None,
         **parameters: Any,
     ) -> None:
-        self._cut = cut = cut_of(schedule, n, p, **parameters)
+        cut = schedule if isinstance(schedule, Cut) else cut_of(schedule, n, p, **parameters)
+        self._cut = cut
         window = _BLOCKS_AHEAD * cut.p * cut.least if window is None else window
         self.window = whole("window", window, cut.least)
         self.limit: int | None = None
         # chunks granted or lost, and not done: who holds them; in the order of the items
         self._open: dict[int, tuple[int, Grant]] = {}
-        self._again: list[Grant] = []  # the lost among them, as a heap
+        self._again: list[tuple[int, Grant]] = []  # the lost among them, lowest first, as a heap
         self._room = [whole("ahead", ahead, 0) + 1] * cut.p  # grants that each rank may still get
         self._load = [0] * cut.p  # items that each rank holds
         self._hungry: dict[int, None] = {}  # in the order of asking
@@ -213,7 +215,34 @@ class Dispatcher:
         for number, (holder, grant) in self._open.items():
             if holder == rank:
                 self._open[number] = _NOBODY, grant
-                heappush(self._again, grant)
+                heappush(self._again, (grant.start, grant))
+        return self._serve()
+
+    def returned(self, rank: int, number: int, at: int) -> list[tuple[int, Grant]]:
+        """*rank* gives back the items of a chunk from *at* on, which it has not begun.
+
+        They become a chunk with a number of its own, and go to others before anything new.  What
+        is left of the first is reported as usual, unless nothing is.  Gives what `lost` gives.
+
+        Raises
+        ------
+        ValueError
+            For a chunk that the rank does not hold, and an *at* outside of it.
+        """
+        grant = self._held(rank, number)
+        if grant is None or at == grant.stop:
+            return []
+        if at not in grant.items:
+            raise ValueError(f"chunk {number} is {grant.items}, got {at=}; write an item of it")
+        rest = self._cut.split(at, grant.stop)
+        if at == grant.start:
+            self._settle(rank, grant)
+        else:
+            self._open[number] = rank, grant._replace(stop=at)
+            self._load[rank] -= rest.stop - rest.start
+        self._open[rest.number] = _NOBODY, rest
+        self._open = dict(sorted(self._open.items(), key=lambda held: held[1][1].start))
+        heappush(self._again, (rest.start, rest))
         return self._serve()
 
     def extend(self, count: int) -> list[tuple[int, Grant]]:
@@ -276,7 +305,7 @@ class Dispatcher:
         return grant
 
     def _given_back(self) -> Grant | None:
-        grant = heappop(self._again)
+        _, grant = heappop(self._again)
         return grant if self.limit is None or grant.start < self.limit else None
 
     def _serve(self) -> list[tuple[int, Grant]]:

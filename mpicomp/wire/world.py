@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from functools import cache
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from mpicomp.errors import LaunchError, OptionError, PatienceError
 from mpicomp.wire import threads
@@ -214,7 +214,13 @@ def watched() -> Vigil | None:
     return _watched
 
 
-def wait(request: MPI.Request | Arrival) -> None:
+class Awaited(Protocol):
+    """What `wait` waits for: a request, or something like it."""
+
+    def Test(self) -> bool: ...
+
+
+def wait(request: Awaited) -> None:
     """Wait for *request*: at full speed, then yielding the core, then napping.
 
     A blocking MPI wait burns its core and does not let Python answer signals.

@@ -19,7 +19,7 @@ LAYERS = (
     {"record"},
     {"wire"},
     {"engine"},
-    {"verbs", "loop", "mapreduce", "parts", "supervise"},
+    {"verbs", "loop", "mapreduce", "parts", "supervise", "iterating"},
     {"fronts", "launch", "doctor"},
     {"__init__"},
     {"cli", "__main__"},

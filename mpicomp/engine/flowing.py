@@ -1,0 +1,470 @@
+"""A comprehension whose values come out while the ranks work: the engine of `piter`.
+
+Rules of this file: the source is read by the thread that iterates, and by no other; a second
+thread answers the ranks meanwhile.  Whatever ends the iterator, every rank is told.
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from operator import length_hint
+from sys import maxsize
+from time import perf_counter
+from typing import Any
+
+from mpicomp.engine.batch import Batch
+from mpicomp.engine.careful import attempt, attempts_note
+from mpicomp.engine.compute import item_notes, settled, source_note
+from mpicomp.engine.desk import Desk, Load
+from mpicomp.engine.hand import SLOW, Hand, Own
+from mpicomp.engine.shelf import STREAMED, Shelf, unfolded
+from mpicomp.plan.failure import Failure, tell
+from mpicomp.plan.flow import PACE, Flow, Outlet
+from mpicomp.plan.source import Data, Stream, length
+from mpicomp.wire.forms import decode, encode
+from mpicomp.wire.mail import Mail
+from mpicomp.wire.world import wait
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from mpicomp.engine.call import Call
+    from mpicomp.engine.run import Hold
+    from mpicomp.engine.shelf import Held
+    from mpicomp.plan.cutting import Cut, Grant
+    from mpicomp.plan.source import Source
+    from mpicomp.wire.world import World
+
+_NOTHING = -1
+_LISTEN = 0.003  # seconds between two looks of the second thread
+_STRETCH = 0.001  # seconds for which the root works before it looks again
+_LARGE = 1 << 22  # bytes of items in one letter, unless one item has more
+_GULP, _QUICK = 64, 1e-4  # items read at once; seconds in which that is quick
+_WIDTH = 4 * PACE  # seconds of work for each rank in the window
+
+
+class Pieces:
+    """What the ranks do with a batch of a comprehension's items: a `Trade`."""
+
+    def __init__(self, world: World, call: Call) -> None:
+        self._world = world
+        self._call = call
+        self._streamed = call.streamed()
+        self._source: Source = Data([])
+        self._probe: object = None
+
+    def open(self, words: Sequence[int], blobs: Sequence[Any]) -> tuple[Batch, Iterator[Any]]:
+        number, start, stop, kind, form, one_each, splits = words
+        batch = Batch(number, start, stop, bool(one_each), bool(splits))
+        return batch, self._received(batch, kind, form, blobs)
+
+    def _received(
+        self, batch: Batch, kind: int, form: int, blobs: Sequence[Any]
+    ) -> Iterator[Any]:
+        self._source, self._probe = Data([]), None
+        sent = None if form == _NOTHING else decode(form, blobs)
+        source = unfolded(self._call, range(batch.start, batch.stop), kind, sent)
+        yield from self.values(batch, source, kind)
+
+    def values(self, batch: Batch, source: Source, kind: int) -> Iterator[Any]:
+        """What the items of *source* give, which are those of the batch."""
+        call = self._streamed if kind == STREAMED else self._call
+        self._source = source
+        if call.options.errors == "raise" and not call.options.careful:
+            items, self._probe = source.open()
+            yield from call.comprehension.make(batch.feed(items))
+            return
+        while batch.step():
+            yield from self._one(call, source, batch.at - 1, batch.at - 1 - batch.start)
+
+    def _one(self, call: Call, source: Source, item: int, place: int) -> Iterator[Any]:
+        """One item, tried as often as the options say."""
+
+        def about() -> str:
+            return "\n".join(self._notes(item, place))
+
+        found: list[Any] = []
+        exc, times = attempt(call, source, range(place, place + 1), found, about)
+        yield from found
+        if exc is None:
+            return
+        if call.options.errors == "raise" or not isinstance(exc, Exception):
+            tell(exc, attempts_note(times))
+            raise exc
+        yield settled(exc, self._notes(item, place) + attempts_note(times))
+
+    def failed_at(self, batch: Batch) -> tuple[int, tuple[str, ...]]:
+        """Which item is at work, and what to say of it."""
+        place = max(0, batch.at - 1 - batch.start)
+        if not batch.splits and self._probe is not None:
+            n = length(range(batch.start, batch.stop))
+            place = max(0, n - length_hint(self._probe) - 1)
+        return batch.start + place, self._notes(batch.start + place, place)
+
+    def _notes(self, item: int, place: int) -> tuple[str, ...]:
+        return item_notes(self._world, self._call, item, self._source, place)
+
+    def pack(self, found: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
+        if not found:
+            return (_NOTHING,), ()
+        payload = encode(found, has_exceptions=self._call.options.errors == "return")
+        return (payload.form,), payload.blobs
+
+    def fail(self, batch: Batch, exc: BaseException) -> tuple[int, Sequence[Any]]:
+        item, notes = self.failed_at(batch)
+        return item, (pickle.dumps(Failure(exc, item, notes)),)
+
+    def weight(self, value: Any) -> int:
+        return 0
+
+
+def work(world: World, call: Call, root: int) -> None:
+    """Work for the iterator on *root*, until it is over.
+
+    Raises
+    ------
+    BaseException
+        The item's, that ended it.
+    """
+    _, _, blobs = Hand(Mail(world, root), Pieces(world, call)).serve()
+    if blobs:
+        raise raised_everywhere(world, pickle.loads(blobs[0]).exception())
+
+
+def raised_everywhere(world: World, exc: BaseException) -> BaseException:
+    """Mark *exc* for the guard: every rank raises it."""
+    exc.__mpicomp_world__ = world  # type: ignore[attr-defined]  # for the guard
+    return exc
+
+
+class Iterating:
+    """The iterator on the root.
+
+    Parameters
+    ----------
+    world : World
+    call : Call
+    cut : Cut or None
+        Where batches end, if the user's schedule says so.
+    ordered, window
+        As in `mpicomp.plan.flow.Outlet`.
+    hold : Hold
+        Keeps the ranks until it is over.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        call: Call,
+        cut: Cut | None,
+        ordered: bool,
+        window: int | None,
+        hold: Hold,
+    ) -> None:
+        self._world, self._call, self._hold = world, call, hold
+        self._flow = Flow(world.size, cut)
+        least = cut.least if cut is not None else 1
+        self._outlet = Outlet(ordered, world.size, window, least)
+        self._shelf = Shelf(call.comprehension.source)
+        self._mail = Mail(world, world.rank)
+        self._desk = Desk(self._mail, self._flow, self, world.rank, world.size)
+        self._pieces = Pieces(world, call)
+        self._own = Own(self._put)
+        self._mine: list[tuple[Grant, float]] = []
+        self._spent = 0.0
+        self._problem: BaseException | None = None
+        self._news = False  # the second thread has heard something
+        self._failures: dict[int, tuple[Failure, BaseException | None]] = {}
+        self._left: Iterator[Any] = iter(())
+        self._each = self._rest = 0  # items that a value, and the end of the piece, complete
+        self._gulp = 1
+        self._most = maxsize
+        self._lock = threading.RLock()
+        self._over = threading.Event()
+        self._closed = False
+        self._listener = threading.Thread(target=self._listen, name="mpicomp-desk", daemon=True)
+        self._listener.start()
+
+    def __next__(self) -> Any:
+        for value in self._left:
+            self._outlet.gone += self._each
+            return value
+        if self._closed:
+            raise StopIteration
+        try:
+            return self._await()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self, failure: Failure | None = None) -> None:
+        """Stop the work: no further item begins; come back when those that have are finished."""
+        if self._closed:
+            return
+        self._closed = True
+        self._left = iter(())
+        self._over.set()
+        with self._lock:
+            self._flow.stop(0)
+            try:
+                self._desk.end((pickle.dumps(failure),) if failure else ())
+            finally:
+                self._hold.__exit__()
+        if threading.current_thread() is not self._listener:
+            self._listener.join()
+
+    def _await(self) -> Any:
+        self._outlet.gone += self._rest
+        self._rest = 0
+        while True:
+            with self._lock:
+                self._news = False
+                if self._problem is not None:
+                    raise self._problem
+                heard = self._desk.serve()
+                piece = self._outlet.piece()
+            if piece is not None and not piece[1]:  # items without a value
+                self._outlet.gone += piece[0]
+                continue
+            if piece is None:
+                self._check_end()
+            if piece is None or self._gulp > 1:
+                heard = self._fill() or heard
+            if piece is not None:
+                return self._begin(*piece)
+            if not self._work() and not heard:
+                wait(_Soon(self._something))
+
+    def _something(self) -> bool:
+        """Whether there is a reason to look again."""
+        with self._lock:
+            return self._news or bool(self._mine) or self._mail.coming().Test()
+
+    def _begin(self, count: int, values: list[Any]) -> Any:
+        """Give out the first value of a piece, and get ready for the others."""
+        self._each = int(count == len(values))
+        self._rest = 0 if self._each else count
+        self._left = iter(values)
+        self._outlet.gone += self._each
+        return next(self._left)
+
+    def _check_end(self) -> None:
+        """Raise what ends the iterator, if it has come to that."""
+        if self._outlet.failed:
+            failure, own = self._failures[self._outlet.failed_at or 0]
+            self.close(failure)
+            if own is not None:
+                tell(own, failure.notes)
+            raise raised_everywhere(self._world, own or failure.exception())
+        if self._flow.finished:
+            raise StopIteration
+
+    # the source
+
+    def _fill(self) -> bool:
+        """Read on in the source, as far as the window lets; not for long when somebody waits."""
+        wanted = min(self._outlet.wanted(self._shelf.known), self._flow.wanted())
+        if not wanted:
+            return False
+        count = min(wanted, self._gulp if self._flow.hungry else _GULP)
+        began = perf_counter()
+        self._hold.inside()
+        try:
+            found = self._shelf.read(count)
+        finally:
+            self._hold.outside()
+        quick = perf_counter() - began < _QUICK
+        self._gulp = min(_GULP, 2 * self._gulp) if quick else max(1, self._gulp // 2)
+        with self._lock:
+            served = self._flow.extend(found)
+            if found < count:
+                served += self._flow.close()
+                if self._shelf.failure is not None:
+                    self._failed(self._shelf.known, self._shelf.failure, _source(self._world))
+            self._desk.hand_out(served)
+        return True
+
+    # the root's own work
+
+    def _work(self) -> bool:
+        """Compute for a while; False when there is nothing to compute here."""
+        with self._lock:
+            if self._own.batch is None and not self._open():
+                return False
+        self._hold.inside()
+        began = perf_counter()
+        try:
+            done = self._own.work(_STRETCH)
+        except Exception as exc:
+            self._own_failed(exc)
+            return True
+        finally:
+            self._hold.outside()
+        self._spent += perf_counter() - began
+        if done:
+            with self._lock:
+                self._flow.done(self._world.rank, self._number, self._spent)
+                self.learn(self._items, self._spent)
+        return True
+
+    def _open(self) -> bool:
+        """Begin the next batch of the root's own."""
+        if self._outlet.failed_at is not None and not self._mine:
+            return False
+        if not self._mine:
+            grant = self._flow.ready(self._world.rank)
+            if grant is None:
+                return False
+            self.keep(grant)
+        grant, _ = self._mine.pop(0)
+        held = self._held(grant)
+        stop = grant.start + held.n
+        comprehension = self._call.comprehension
+        batch = Batch(grant.number, grant.start, stop, comprehension.one_to_one, self._splits)
+        kind = self._shelf.travelling(held)[0]
+        self._own.open(batch, self._pieces.values(batch, held.source, kind))
+        self._number, self._items, self._spent = grant.number, max(1, held.n), 0.0
+        if held.problem is not None:
+            self._flow.stop(stop)
+            if stop > grant.start:
+                self._desk.hand_out(self._flow.returned(self._world.rank, grant.number, stop))
+            else:
+                self._own.batch = None
+                self._flow.failed(self._world.rank, grant.number, stop)
+                return False
+        return True
+
+    @property
+    def _splits(self) -> bool:
+        return self._call.comprehension.source.one_to_one
+
+    def _own_failed(self, exc: Exception) -> None:
+        batch = self._own.batch
+        assert batch is not None, "it was at work"
+        item, notes = self._pieces.failed_at(batch)
+        with self._lock:
+            run, found = batch.take()
+            self._put(range(run.start, item), found)
+            self._own.batch = None
+            self._flow.failed(self._world.rank, batch.number, item)
+            self._failed(item, exc, notes)
+
+    def _put(self, run: range, values: list[Any]) -> None:
+        with self._lock:
+            self._outlet.put(run, values)
+            self._shelf.drop(run)
+
+    def _failed(self, item: int, exc: BaseException, notes: tuple[str, ...]) -> None:
+        self._failures.setdefault(item, (Failure(exc, item, notes), exc))
+        self._outlet.fail(item)
+
+    # the other ranks: what the desk asks
+
+    def keep(self, grant: Grant) -> None:
+        self._mine.append((grant, perf_counter()))
+
+    def load(self, grant: Grant) -> Load:
+        stop = min(grant.stop, grant.start + self._most)
+        while True:
+            held = self._held(grant._replace(stop=stop))
+            kind, sent = self._shelf.travelling(held)
+            words = [kind, _NOTHING, self._call.comprehension.one_to_one, self._splits]
+            if sent is None:
+                return Load(stop, words, ())
+            try:
+                payload = encode(sent, plain=not isinstance(sent, list))
+            except BaseException as exc:
+                if stop - grant.start > 1:  # it is one of the first half, or will be met later
+                    stop = grant.start + (stop - grant.start) // 2
+                    continue
+                note = f"  while item {grant.start} was sent to another rank"
+                self._failed(grant.start, exc, (note,))
+                return Load(grant.start, (), (), ends=True)
+            if payload.nbytes <= _LARGE or stop - grant.start == 1:
+                words[1] = payload.form
+                return Load(grant.start + held.n, words, payload.blobs, held.problem is not None)
+            stop = grant.start + (stop - grant.start) // 2
+            self._most = stop - grant.start
+
+    def _held(self, grant: Grant) -> Held:
+        held = self._shelf.hold(grant.start, grant.stop)
+        if held.problem is not None:
+            self._failed(grant.start + held.n, held.problem, _source(self._world))
+        return held
+
+    def unload(self, run: range, words: Sequence[int], blobs: Sequence[Any], rank: int) -> None:
+        (form,) = words
+        try:
+            values = decode(form, blobs) if form != _NOTHING else []
+        except BaseException as exc:
+            note = f"  in values of items {run.start} to {run.stop - 1}, received from rank {rank}"
+            self._failed(run.start, exc, (note,))
+            self._flow.stop(run.start)
+            return
+        self._put(run, values)
+
+    def fail(self, item: int, blobs: Sequence[Any]) -> None:
+        self._failures.setdefault(item, (pickle.loads(blobs[0]), None))
+        self._outlet.fail(item)
+
+    def broken(self, rank: int, blobs: Sequence[Any]) -> None:
+        raise pickle.loads(blobs[0]).exception()
+
+    def learn(self, items: int, seconds: float) -> None:
+        self._outlet.widen(self._world.size * _WIDTH * items / max(seconds, 1e-9))
+
+    # while the root does something else
+
+    def _listen(self) -> None:
+        while not self._over.wait(_LISTEN):
+            with self._lock:
+                if self._closed:
+                    return
+                try:
+                    self._news = self._desk.serve() or self._news
+                    self._unburden()
+                except BaseException as exc:
+                    self._problem = exc  # raised by the next next()
+                    self._news = True
+                    return
+
+    def _unburden(self) -> None:
+        """Let others do what waits at the root for long."""
+        rank, now = self._world.rank, perf_counter()
+        batch = self._own.batch
+        if batch is not None and now - batch.began > SLOW:
+            at = batch.give_back()
+            if at is not None:
+                self._desk.hand_out(self._flow.returned(rank, batch.number, at))
+        for grant, since in [*self._mine]:
+            if now - since > SLOW:
+                self._mine.remove((grant, since))
+                self._desk.hand_out(self._flow.returned(rank, grant.number, grant.start))
+
+
+class _Soon:
+    """Something to wait for."""
+
+    def __init__(self, test: Callable[[], bool]) -> None:
+        self.Test = test  # as requests have it
+
+
+def _source(world: World) -> tuple[str, ...]:
+    return (source_note(world),)
+
+
+def one_by_one(world: World, call: Call) -> Iterator[Any]:
+    """The same on one rank, where errors are to be returned."""
+    source = call.comprehension.source
+    if isinstance(source, Stream):
+        call = call.streamed()
+        items: Iterator[Any] = iter(source.iterator)
+    else:
+        items = iter(range(source.n or 0))
+    pieces = Pieces(world, call)
+    for at, item in enumerate(items):
+        batch = Batch(0, at, at + 1)
+        one = Data([item]) if isinstance(source, Stream) else source.cut(range(item, item + 1))
+        yield from pieces.values(batch, one, _NOTHING)

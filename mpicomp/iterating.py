@@ -1,0 +1,212 @@
+"""`piter`: the values of a comprehension while the ranks work.
+
+Rules of this file: what the iterator is on which rank; how it works is `engine.flowing`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+from mpicomp.engine import limit
+from mpicomp.engine.agree import Agreement, check_root
+from mpicomp.engine.call import Call
+from mpicomp.engine.collect import Listed
+from mpicomp.engine.flowing import Iterating, one_by_one, work
+from mpicomp.engine.run import Hold, install_guard, nested
+from mpicomp.engine.watch import watch
+from mpicomp.errors import OptionError
+from mpicomp.options import AUTO, Options, OwnPlan, chosen
+from mpicomp.plan.comprehension import take_apart
+from mpicomp.plan.cutting import cut_of
+from mpicomp.plan.value import whole
+from mpicomp.wire.world import World, watched_by, world
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+    from typing import Self, TypeVar, Unpack
+
+    from mpicomp.options import Common
+    from mpicomp.plan.cutting import Cut
+
+    T = TypeVar("T")
+
+_open: weakref.WeakSet[Flowing] = weakref.WeakSet()
+_registered: list[bool] = []
+
+
+def piter(
+    gen: Iterable[T],
+    /,
+    *,
+    ordered: bool = True,
+    window: int | None = None,
+    **options: Unpack[Common],
+) -> Iterator[T]:
+    """An iterator over the values of *gen*, which come while all ranks work.
+
+    Collective: every rank of *comm* calls, and iterates.  On the root the iterator gives the
+    values; on the others it gives none: its first ``next`` works until the root's is over.  So
+    the loop is the same line on all ranks, and its body runs on the root alone.
+
+    The source is read on the root by who iterates: lazily, once, in order, and never more than
+    *window* items ahead; so it may be endless.  A ``break`` out of the loop, an exception in it,
+    ``close()`` and dropping the iterator stop the work: the items at work are finished, and the
+    other ranks leave their loops.  What an item raises, every rank raises: on the root in its
+    place, behind the values before it, as the serial generator would.
+
+    Parameters
+    ----------
+    gen : generator expression or map object
+        Not yet started.
+    ordered : bool, default True
+        Values come in the serial order; else as they are done.
+    window : int, optional
+        Items that may have been read besides those whose values have been given out: what bounds
+        memory.  By default as many as keep all ranks busy for some milliseconds.
+    **options
+        Those of `mpicomp.options`; *root* cannot be None, *dispatch* not ``"counter"``.  Without
+        a *schedule* items go out in batches of a few milliseconds, as measured.  *patience* is
+        for the ranks that do not come to the call; in it they wait for the loop's body.
+
+    Returns
+    -------
+    iterator
+        With ``close()``, and a context manager.  Alone, without MPI or in an item: *gen* itself.
+
+    Raises
+    ------
+    ConcurrentCallError
+        By another call while the iterator is open: the ranks work for it.
+
+    Examples
+    --------
+    >>> from itertools import count
+    >>> from mpicomp import piter
+    >>> for square in piter(x * x for x in count()):
+    ...     if square > 30:
+    ...         break
+    >>> square
+    36
+    """
+    if nested():
+        return _serially(World(), gen, ordered, window, options)
+    ranks = world(Options.comm_of(options))
+    if ranks.comm is None or ranks.size == 1:
+        return _serially(ranks, gen, ordered, window, options)
+    return Flowing(ranks, gen, ordered, window, options)
+
+
+def _call(gen: object, ordered: object, window: int | None, options: Common) -> Call:
+    asked = chosen(options, AUTO)
+    apart = take_apart(gen, "piter")
+    if asked.root is None:
+        raise OptionError("piter gives values on one rank; write root=0, and send them on")
+    if asked.dispatch == "counter":
+        raise OptionError('piter has a master, got dispatch="counter"; leave it out')
+    if asked.cost is not None:
+        raise OptionError("piter hands out items in their order, got cost=; leave it out")
+    if isinstance(asked.schedule, OwnPlan):
+        raise OptionError(
+            f"piter does not know how many items there are, got the plan {asked.schedule}; "
+            'write schedule="dynamic,4"'
+        )
+    if window is not None and whole("window", window, 1) < asked.schedule.least:
+        raise OptionError(
+            f"a window of {window} items cannot hold a chunk of schedule={asked.schedule}; "
+            f"write window={asked.schedule.least}, or more"
+        )
+    detail = f"ordered={bool(ordered)}, window={window}"
+    return Call("piter", apart, Listed(keeps_errors=True), asked, detail)
+
+
+def _serially(
+    ranks: World, gen: Iterable[T], ordered: bool, window: int | None, options: Common
+) -> Iterator[T]:
+    call = _call(gen, ordered, window, options)
+    check_root(call.options.root, ranks)
+    limit.check(call.options)
+    watch(call, ranks.rank)
+    plain = call.options.errors == "raise" and not call.options.careful
+    return iter(gen) if plain else one_by_one(ranks, call)
+
+
+class Flowing(Iterator[Any]):
+    """What `piter` gives on a rank of several."""
+
+    def __init__(
+        self, ranks: World, gen: object, ordered: bool, window: int | None, options: Common
+    ) -> None:
+        self._over = True  # until there is something to end
+        hold = Hold("piter", "a piter is under way, for which the other ranks work: end its loop "
+                    "first, or close() it")  # fmt: skip
+        hold.__enter__()
+        try:
+            install_guard(ranks)
+            agreed = Agreement(ranks, "piter", lambda: _call(gen, ordered, window, options))
+            agreed.settle()
+            watched_by(None)  # from now on the ranks wait for the loop's body, however long
+        except BaseException:
+            hold.__exit__()
+            raise
+        self._ranks, self._call, self._hold = ranks, agreed.call, hold
+        self._root = agreed.root
+        self._values: Iterating | None = None
+        self._over = False
+        _open.add(self)
+        if not _registered:
+            _registered.append(True)
+            atexit.register(_close_all)  # before the guard's, which was registered earlier
+        if ranks.rank == self._root:
+            cut = _cut(self._call.options, ranks.size)
+            self._values = Iterating(ranks, self._call, cut, ordered, window, hold)
+            hold.outside()
+
+    def __next__(self) -> Any:
+        if self._values is not None:
+            return next(self._values)
+        self.close()
+        raise StopIteration
+
+    def close(self) -> None:
+        """End it.  On the root: stop the work; on the others: work until the root's is over."""
+        if self._over:
+            return
+        self._over = True
+        if self._values is not None:
+            self._values.close()
+            return
+        try:
+            work(self._ranks, self._call, self._root)
+        finally:
+            self._hold.__exit__()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def _cut(options: Options, p: int) -> Cut | None:
+    schedule = options.schedule
+    assert not isinstance(schedule, OwnPlan), "it was refused"
+    return None if schedule.kind == "auto" else cut_of(schedule, None, p)
+
+
+def _close_all() -> None:
+    """At the end of the program: no rank is left working for nobody."""
+    for flowing in [*_open]:
+        flowing.close()
