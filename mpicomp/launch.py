@@ -240,6 +240,7 @@ def as_rank(work: Callable[[], int]) -> int:
     _by_line()
     code = 1
     begun(ranks.rank)
+    guard.aborting.append(partial(ended, ranks.rank))
     try:
         code = told(work)
     finally:
@@ -273,7 +274,7 @@ def _end(fate: MPI.Intracomm, code: int) -> None:
         if together.Test():
             return
         time.sleep(0.005)
-    fate.Abort(code)
+    guard.abort(code)
 
 
 def prepared(program: Sequence[str]) -> Callable[[], None]:

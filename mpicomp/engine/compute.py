@@ -28,6 +28,7 @@ from mpicomp.plan.streams import Seeded
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from types import FrameType
 
     from mpicomp.engine.call import Call
     from mpicomp.engine.keeping import Keeper
@@ -283,6 +284,17 @@ def item_notes(
     line = linecache.getline(code.co_filename, code.co_firstlineno).strip() if code else ""
     value = _peek(source, place) if index is not None else None
     return notes_for(index, value, world.rank, world.host, call.comprehension.where, line)
+
+
+def at_work(frame: FrameType | None) -> str:
+    """For people: the item whose code is at work in *frame*, a thread's that is in a call."""
+    while frame is not None:
+        if frame.f_code is _step.__code__:
+            here = frame.f_locals
+            index = here["piece"][_place(here["piece"], here["probe"])]
+            return "\n".join(_notes(here["world"], here["call"], index, here["source"]))
+        frame = frame.f_back
+    return "  between the items"
 
 
 def _peek(source: Source, index: int) -> object:

@@ -10,6 +10,7 @@ A verb that is called inside an item runs serially, and so does every verb in a 
 
 from __future__ import annotations
 
+import sys
 import threading
 from time import perf_counter
 from typing import Any
@@ -18,7 +19,7 @@ from mpicomp.engine import limit
 from mpicomp.engine.agree import Agreement, blamed, check_root, place, raise_first
 from mpicomp.engine.auto import remember
 from mpicomp.engine.call import LEAVE, Call, unpack
-from mpicomp.engine.compute import Caught, compute, drain, source_note
+from mpicomp.engine.compute import Caught, at_work, compute, drain, source_note
 from mpicomp.engine.computing import Computed, computed
 from mpicomp.engine.costed import check_cost
 from mpicomp.engine.gather import Sending, collect, forget, own, packed, sending
@@ -95,7 +96,12 @@ def nested() -> bool:
 
 def install_guard(ranks: World) -> None:
     """See to it that a rank which dies, or ends, leaves nobody waiting."""
-    guard.install(ranks, LEAVE)
+    guard.install(ranks, LEAVE, _at_work)
+
+
+def _at_work() -> str:
+    frame = sys._current_frames().get(_owner)
+    return at_work(frame) if frame is not None else ""
 
 
 class alone:  # reads as a clause: with alone(verb)

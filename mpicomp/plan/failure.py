@@ -94,12 +94,12 @@ def pack(exc: BaseException) -> bytes:
         back = pickle.loads(packed)
         if type(back) is type(exc) and repr(back.args) == repr(exc.args):
             return packed
-    except Exception:
+    except BaseException:  # also an exit of its own: the ranks wait for what is told
         pass  # not by its own way, then by its parts
     try:
         kind = pickle.dumps(type(exc))
         pickle.loads(kind)
-    except Exception:
+    except BaseException:
         name = f"{type(exc).__module__}.{type(exc).__qualname__}"
         return pickle.dumps(RemoteError(f"{name}: {_text(exc)}"))
     parts = (kind, [_part(arg) for arg in exc.args],
@@ -110,15 +110,15 @@ def pack(exc: BaseException) -> bytes:
 def _text(exc: BaseException) -> str:
     try:
         return str(exc)
-    except Exception:
-        return repr(exc.args)
+    except BaseException:
+        return _short(exc.args)
 
 
 def _part(value: object) -> bytes:
     try:
         packed = pickle.dumps(value)
         pickle.loads(packed)
-    except Exception:
+    except BaseException:
         return pickle.dumps(_short(value))
     return packed
 
@@ -147,7 +147,7 @@ def unpack(packed: bytes) -> BaseException:
     try:
         found: Any = pickle.loads(packed)
         made: BaseException = found.build() if isinstance(found, _Parts) else found
-    except Exception as exc:
+    except BaseException as exc:
         return RemoteError(f"an exception that cannot be rebuilt here: {exc!r}")
     return made
 

@@ -5,12 +5,15 @@ Rules of this file: nothing here runs before the first parallel call.
 An uncaught exception on one rank ends the whole job with exit code 1.  When every rank raised
 the same (agreed) error, the root alone prints it.  A rank that merely reaches the end of its
 program says so with an exchange of its own, so that those who are in a verb find out that it
-will not come.
+will not come.  ``os._exit`` is no way to leave in silence (MPICH's launcher would end the others
+and report success): in a parallel call it ends the job as an error, elsewhere it is as the end of
+the program.
 """
 
 from __future__ import annotations
 
 import atexit
+import os
 import sys
 import time
 from functools import partial
@@ -21,17 +24,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+    from typing import NoReturn
 
     from mpicomp.wire.world import World
 
 _GRACE = 2.0  # seconds that the others get to print what they have to say
 _FLUSH = 0.2  # seconds in which the launcher passes on what was printed, before it is killed
+_REALLY = os._exit
 failed: list[BaseException] = []
 installed: set[str] = set()
+aborting: list[Callable[[int], None]] = []
+"""What is told the job's exit code before this rank ends the job."""
 _worlds: list[World] = []
 
 
-def install(world: World, leave: bytes) -> None:
+def install(world: World, leave: bytes, at_work: Callable[[], str]) -> None:
     """Install the guard, and let it watch over *world* too.
 
     Parameters
@@ -40,11 +47,14 @@ def install(world: World, leave: bytes) -> None:
         A parallel one.
     leave : bytes
         The header that says "I have reached the end of my program".
+    at_work : callable
+        What this process is doing in a parallel call, for people; empty when it is in none.
     """
     watch()
     if "leave" not in installed:
         installed.add("leave")
         atexit.register(_leave, leave)
+        os._exit = partial(_exit, os.getpid(), leave, at_work)
     if world not in _worlds:
         _worlds.append(world)
 
@@ -83,7 +93,27 @@ def _uncaught(
         return
     if silent:  # rank 0 has not failed, and told nothing
         previous(kind, exc, traceback)
-    _abort()
+    abort()
+
+
+def _exit(pid: int, leave: bytes, at_work: Callable[[], str], status: int = 0) -> NoReturn:
+    """In the place of ``os._exit``."""
+    if os.getpid() != pid or mpi().Is_finalized():  # a forked child ends like this, as it should
+        _REALLY(status)
+    work = at_work()
+    if work:
+        caller = sys._getframe(1)
+        print(
+            f"mpicomp: os._exit({status}) was called in a parallel call, whose value nobody can "
+            f"have any more; the job ends with exit code {status or 1}\n{work}\n"
+            f"  called by {caller.f_code.co_name} ({caller.f_code.co_filename}:{caller.f_lineno})",
+            file=sys.stderr,
+        )
+        sys.stdout.flush()
+        abort(status or 1)
+    if status == 0 and not _leave(leave):  # any other code ends the job, as it should
+        status = 1
+    _REALLY(status)
 
 
 def _together(world: World) -> bool:
@@ -102,31 +132,44 @@ def end_job() -> None:
     found = sys.modules.get("mpi4py.MPI")
     at_work = found is not None and found.Is_initialized() and not found.Is_finalized()
     if at_work and mpi().COMM_WORLD.size > 1:
-        _abort()
+        abort()
 
 
-def _abort() -> None:
+def abort(code: int = 1) -> NoReturn:
+    """End all ranks."""
     sys.stderr.flush()
+    for told in aborting:
+        told(code)
     time.sleep(_FLUSH)
-    mpi().COMM_WORLD.Abort(1)
+    mpi().COMM_WORLD.Abort(code)
+    time.sleep(_GRACE)  # MPICH comes back from it, and what followed would reach the others
+    _REALLY(code)
 
 
-def _leave(leave: bytes) -> None:
-    """Tell all worlds at once that this rank makes no more calls; wait until nobody does."""
+def _leave(leave: bytes) -> bool:
+    """Tell all worlds at once that this rank makes no more calls; wait until nobody does.
+
+    Returns
+    -------
+    bool
+        Whether the others have left too; else they were in a call, and have failed for it.
+    """
     if mpi().Is_finalized() or failed:
-        return
+        return True
     if any(world.lost for world in _worlds):
-        _abort()  # a rank never came, and would be waited for
-        return  # MPICH may let this rank go on for a moment
+        abort()  # a rank never came, and would be waited for
     waiting = [world for world in _worlds if not world.closed]
     for world in waiting:
         world.offer(leave)
-    nap = 0.0001
+    nap, alike = 0.0001, True
     while waiting:
         for world in [world for world in waiting if world.complete()]:
             waiting.remove(world)
-            if world.headers() != leave * world.size and not _together(world):
-                _abort()  # they were in a verb, have been told, and have not ended for it
+            if world.headers() != leave * world.size:
+                alike = False
+                if not _together(world):
+                    abort()  # they were in a verb, have been told, and have not ended for it
             world.close()
         time.sleep(nap)
         nap = min(0.01, 2 * nap)
+    return alike
