@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         timeout: float | None
         cost: Callable[[Any], float] | ArrayLike | None
         patience: float | None
+        progress: bool
 
 
 AUTO, WHOLE, SPREAD = "auto", "static", "static,16"
@@ -81,6 +82,9 @@ class options:  # reads as a verb: with options(...)
         How long ranks wait for one that does not come, before they say which and where it was last
         seen, with a `PatienceError` that ends the job.  None: what the environment variable
         ``MPICOMP_PATIENCE`` says, else for ever.
+    progress : bool, optional
+        Whether to show on the root, while the ranks compute, how far they are: a bar on a
+        terminal, else a line now and then; ``pip install "mpicomp[progress]"``.
 
     Raises
     ------
@@ -124,6 +128,7 @@ class Options:
         "effects",
         "errors",
         "patience",
+        "progress",
         "retries",
         "root",
         "schedule",
@@ -136,6 +141,7 @@ class Options:
     effects: str
     errors: str
     patience: float | None
+    progress: bool
     retries: int
     root: int | None
     schedule: Schedule | OwnPlan
@@ -311,6 +317,12 @@ def _cost(name: str, value: Any) -> Any:
     return value
 
 
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise OptionError(f"{name} must be True or False, got {value!r}")
+    return value
+
+
 _TABLE: Mapping[str, tuple[Any, Callable[[str, Any], Any]]] = {
     "comm": (None, _as_given),
     "root": (0, _rank),
@@ -322,6 +334,7 @@ _TABLE: Mapping[str, tuple[Any, Callable[[str, Any], Any]]] = {
     "timeout": (None, _seconds),
     "cost": (None, _cost),
     "patience": (None, _seconds),
+    "progress": (False, _flag),
 }
 """Each option: what it is where nobody says it, and what its value goes through."""
 _DEFAULTS: Mapping[str, Any] = {name: default for name, (default, _) in _TABLE.items()}

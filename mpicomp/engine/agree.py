@@ -8,7 +8,7 @@ from __future__ import annotations
 from sys import maxsize
 from typing import NoReturn
 
-from mpicomp.engine import limit
+from mpicomp.engine import limit, metering
 from mpicomp.engine.call import BEGIN, CLOSE, Call, Header, disagree, unpack
 from mpicomp.engine.watch import watch
 from mpicomp.errors import OptionError
@@ -46,6 +46,7 @@ class Agreement:
             call = build()
             check_root(call.options.root, world)
             limit.check(call.options)
+            metering.check(call.options)
             watch(call, world.rank)
             self._header = call.begin()
             self._call = call

@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mpicomp.engine.collect import Collector
     from mpicomp.engine.keeping import Keeper
+    from mpicomp.engine.metering import Meter
     from mpicomp.options import Options
     from mpicomp.plan.comprehension import Comprehension
     from mpicomp.wire.world import World
@@ -63,6 +64,7 @@ class Call(NamedTuple):
     events: list[tuple[int, int, int, float, float]] | None = None  # (start, stop, step, from, to)
     also: tuple[object, ...] = ()  # functions of the user's that combine values
     keeper: Keeper | None = None  # where finished pieces are told apart and kept
+    meter: Meter | None = None  # who is told how many items are done
 
     @property
     def functions(self) -> list[object]:
@@ -104,6 +106,7 @@ class Call(NamedTuple):
             and self.options.schedule.kind == "static"
             and self.options.dispatch is None
             and self.options.cost is None
+            and not self.options.progress
             and not self.collector.sets_up
             and self.keeper is None
         )
@@ -123,6 +126,7 @@ class Call(NamedTuple):
             self.detail,
             self.events is not None,
             options.cost is not None,
+            options.progress,
             getattr(options.schedule, "chunks", None),
         )
         source = comprehension.source

@@ -86,13 +86,13 @@ def _pieces_of(
     glance: Callable[[], None] | None,
     ascending: bool,
 ) -> Caught | None:
-    keeper = call.keeper
+    keeper, meter = call.keeper, call.meter
     listened = perf_counter()
     limit = maxsize
     step = _item_by_item if call.options.careful else _step
     lowest: Caught | None = None
     for run in runs:
-        for piece in pieces(call, run, listening=cutoff is not None):
+        for piece in pieces(call, run, listening=cutoff is not None or meter is not None):
             if cutoff is not None and perf_counter() - listened > PACE / 5:
                 if glance is not None:
                     glance()
@@ -111,6 +111,8 @@ def _pieces_of(
                 caught = _kept(world, call, keeper, source, piece, step)
             if call.events is not None:
                 call.events.append((piece.start, piece.stop, piece.step, began, perf_counter()))
+            if meter is not None:
+                meter.add(length(piece))
             if caught is not None:
                 if lowest is None:  # a rank announces once
                     _caught(caught, cutoff)
@@ -363,6 +365,8 @@ def drain(
     if call.options.careful:
         size = maxsize if call.comprehension.whole_runs else 1
     elif call.keeper is None and isinstance(call.collector, (Listed, Searched)):
+        if call.meter is not None:
+            call.meter.follow(feed)
         return _drain(world, call, feed), feed.taken
     else:
         size = LEAF

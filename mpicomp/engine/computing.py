@@ -22,6 +22,7 @@ from mpicomp.engine.compute import Caught, compute, source_note
 from mpicomp.engine.costed import planned
 from mpicomp.engine.handed import handed_out, lead, work
 from mpicomp.engine.keeping import gaps_of, missing, narrowed, spread
+from mpicomp.engine.metering import Meter
 from mpicomp.engine.share import at_hand, distribute, replicate, runs_of
 from mpicomp.engine.streamed import rounds
 from mpicomp.errors import OptionError
@@ -61,6 +62,8 @@ class Computed(NamedTuple):
         What the runs were claimed from.
     choice : str
         What was chosen on the way, and why, for people to read in the record.
+    meter : Meter or None
+        Who has told how far the ranks are.
     """
 
     caught: Caught | None
@@ -68,6 +71,7 @@ class Computed(NamedTuple):
     in_order: bool = False
     counter: Counter | None = None
     choice: str = ""
+    meter: Meter | None = None
 
 
 class Setting(NamedTuple):
@@ -127,6 +131,20 @@ def _shared_out(
     else:
         plan = _plan_of(call, dispatch, n, world.size)
     setting = Setting(world, call, root, source, outline, n, cutoff, plan, left)
+    if not call.options.progress:
+        return _dispatched(setting, agreed, dispatch)
+    meter = Meter(world, call, left)
+    try:
+        done = _dispatched(setting._replace(call=call._replace(meter=meter)), agreed, dispatch)
+    except BaseException:
+        meter.drop()
+        raise
+    meter.rest()
+    return done._replace(meter=meter)
+
+
+def _dispatched(setting: Setting, agreed: Agreement, dispatch: str) -> Computed:
+    world, call, root, _, _, n, cutoff, *_ = setting
     if dispatch == "static" and n is None:
         return Computed(*rounds(world, call, root, cutoff))
     if n is not None:

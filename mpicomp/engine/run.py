@@ -15,7 +15,7 @@ import threading
 from time import perf_counter
 from typing import Any
 
-from mpicomp.engine import limit
+from mpicomp.engine import limit, metering
 from mpicomp.engine.agree import Agreement, blamed, check_root, place, raise_first
 from mpicomp.engine.auto import remember
 from mpicomp.engine.call import LEAVE, Call, unpack
@@ -86,7 +86,15 @@ def _by_itself(ranks: World, build: Callable[[], Call]) -> Any:
     if call.options.cost is not None:
         check_cost(call, call.comprehension.source.n, alone=True)
     watch(call, ranks.rank)
-    return serial(ranks, call)
+    if not call.options.progress or metering.drawing():
+        return serial(ranks, call)
+    metering.check(call.options)
+    meter = metering.Meter(ranks, call, call.comprehension.source.n)
+    try:
+        return serial(ranks, call._replace(meter=meter))
+    finally:
+        meter.rest()
+        meter.drop()
 
 
 def nested() -> bool:
@@ -200,9 +208,13 @@ def parallel(ranks: World, verb: str, build: Callable[[], Call]) -> Any:
     cutoff = Cutoff(ranks, agreed.settle)
     done = computed(ranks, agreed, cutoff)
     agreed.settle()
-    if agreed.call.collector.meets:
-        done = meet(ranks, agreed.call, done)
-    value = conclude(ranks, agreed.call, done, cutoff, began)
+    try:
+        if agreed.call.collector.meets:
+            done = meet(ranks, agreed.call, done)
+        value = conclude(ranks, agreed.call, done, cutoff, began)
+    finally:
+        if done.meter is not None:
+            done.meter.drop()
     remember(agreed.call, perf_counter() - began)
     return value
 
@@ -212,7 +224,7 @@ def conclude(ranks: World, call: Call, done: Computed, cutoff: Cutoff, began: fl
 
     Collective: every rank of the world calls.
     """
-    caught, n, in_order, counter, choice = done
+    caught, n, in_order, counter, choice, meter = done
     root = call.options.root
     mine = Sending()
     if (caught is None or caught.exception is None) and ranks.rank != root:
@@ -227,6 +239,8 @@ def conclude(ranks: World, call: Call, done: Computed, cutoff: Cutoff, began: fl
     met = perf_counter()
     if counter is not None:
         counter.rest()
+    if meter is not None:
+        meter.settle()
     cutoff.settle(sum(h.d & 1 for h in headers), headers[0].d >> 1)
     if blamed(headers) is not None:
         forget(ranks, headers, mine, root)
