@@ -56,7 +56,8 @@ class options:  # reads as a verb: with options(...)
     root : int or None, optional
         The rank that gets the value; None: every rank does.
     schedule : str, optional
-        ``"static"``, ``"static,b"``, ``"dynamic,b"``, ``"guided"``, …: see docs/schedules.md.
+        ``"static"``, ``"static,b"``, ``"dynamic,b"``, ``"guided"``, ``"weighted,weights=2:1"``, …:
+        see docs/schedules.md.
         Or a plan of your own: an object with ``n``, ``p``, ``nchunks`` and ``span(k)``.
         None or ``"runtime"``: what the environment variable ``MPICOMP_SCHEDULE`` says at the
         first call, else ``"auto"`` (for verbs that stop early ``"static,16"``, for batched

@@ -12,6 +12,7 @@ from mpicomp.engine.compute import Caught, Feed, compute, source_failure
 from mpicomp.engine.keeping import gaps_of, missing, narrowed, spread
 from mpicomp.engine.master import Current, Master, Worker
 from mpicomp.options import OwnPlan
+from mpicomp.plan.cutting import LEFT_TO_MASTER
 from mpicomp.plan.dispatcher import Dispatcher
 from mpicomp.plan.schedule import parse
 from mpicomp.plan.source import Stream
@@ -70,7 +71,7 @@ def handed_out(call: Call, n: int | None, p: int) -> Schedule | PlanLike:
     schedule = call.options.schedule
     if isinstance(schedule, OwnPlan):
         return schedule.plan if n is None else narrowed(call, schedule.plan_for(n, p))
-    return parse("factoring") if schedule.kind == "auto" else schedule
+    return parse(LEFT_TO_MASTER) if schedule.kind == "auto" else schedule
 
 
 def work(

@@ -86,7 +86,9 @@ def awf_pace(seconds: Sequence[float], items: Sequence[int]) -> float | None:
     return sum(k * t for k, t in enumerate(seconds, 1)) / work if work else None
 
 
-def awf_weights(paces: Sequence[float | None]) -> list[float]:
+def awf_weights(
+    paces: Sequence[float | None], before: Sequence[float] | None = None
+) -> list[float]:
     """Weights of all ranks from their mean times per item: raw_j = mean(pi)/pi_j, scaled to p.
 
     Parameters
@@ -94,6 +96,8 @@ def awf_weights(paces: Sequence[float | None]) -> list[float]:
     paces : sequence of float or None
         pi_j, seconds per item of each rank.  None, or a time too short for the clock, stands for
         not known, and is taken to be the mean of the others.
+    before : sequence of float, optional
+        Weights, of mean 1, for the ranks of which nothing is known; 1.0 for each when left out.
 
     Returns
     -------
@@ -108,12 +112,13 @@ def awf_weights(paces: Sequence[float | None]) -> list[float]:
     --------
     >>> awf_weights([1.0, 3.0])
     [1.5, 0.5]
-    >>> awf_weights([None, None])
-    [1.0, 1.0]
+    >>> awf_weights([None, None]), awf_weights([None, None], before=[1.5, 0.5])
+    ([1.0, 1.0], [1.5, 0.5])
     """
     known = [pace for pace in paces if pace]
     mean = sum(known) / len(known) if known else 1.0
-    raw = [mean / pace if pace else 1.0 for pace in paces]
+    ones = [1.0] * len(paces)
+    raw = [mean / pace if pace else w for pace, w in zip(paces, before or ones, strict=True)]
     scale = len(raw) / sum(raw)
     return [weight * scale for weight in raw]
 

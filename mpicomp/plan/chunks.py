@@ -108,7 +108,8 @@ def table(schedule: str | Schedule, n: int, p: int, **parameters: Any) -> Plan:
     Parameters
     ----------
     schedule : str or Schedule
-        Any but the adaptive ones and ``auto``.
+        Any but the adaptive ones and ``auto``.  What it says itself of the parameters below
+        counts where they are left out.
     n, p : int
         Numbers of items (0 or more) and ranks (1 or more).
     h, sigma : float
@@ -140,6 +141,7 @@ def table(schedule: str | Schedule, n: int, p: int, **parameters: Any) -> Plan:
             'write "guided" or "factoring"'
         )
     technique, takes = _TECHNIQUES[name]
+    parameters = {**dict(schedule.parameters), **parameters}
     for given in parameters.keys() - set(takes):
         raise TypeError(f'"{schedule}" takes no {given}; write table("{schedule}", {n}, {p})')
     n, p = whole("n", n, 0), whole("p", p, 1)
@@ -276,7 +278,7 @@ def _fsc(n: int, p: int, least: int, h: float | None = None, sigma: float | None
     if h is None or sigma is None or not (0 <= h < inf and 0 <= sigma < inf):
         raise ScheduleError(
             f"fsc needs seconds per claim and the deviation of an item's time, got {h=}, {sigma=}; "
-            'write h=1e-6, sigma=1e-3, or "mfsc", which needs neither'
+            'write "fsc,h=1e-6,sigma=1e-3", or "mfsc", which needs neither'
         )
     spread = sigma * p * sqrt(log(p))
     ideal = (sqrt(2) * n * h / spread) ** (2 / 3) if spread else inf

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from mpicomp.plan.chunks import PlanLike
 
+LEFT_TO_MASTER = "factoring"
+"""What a master cuts by where the schedule is ``auto``."""
 _FIRST = 8  # a chunk to measure by is ceil(R/8p): two for each rank leave 78 %
 _new = tuple.__new__  # what Grant(...) comes to, without the Python function in between
 
@@ -198,10 +200,11 @@ class WeightedCut(SizedCut):
 class AwfCut(WeightedCut):
     """The same with measured weights; of `awf_pace` the two sums are kept, not their terms."""
 
-    __slots__ = ("_chunks", "_claims", "_items", "_paces", "_seconds")
+    __slots__ = ("_before", "_chunks", "_claims", "_items", "_paces", "_seconds")
 
-    def __init__(self, schedule: Schedule, n: int | None, p: int) -> None:
-        super().__init__(schedule, n, p, p if schedule.name in ("awf-b", "awf-d") else 1, ())
+    def __init__(self, schedule: Schedule, n: int | None, p: int, weights: Sequence[float]) -> None:
+        super().__init__(schedule, n, p, p if schedule.name in ("awf-b", "awf-d") else 1, weights)
+        self._before = weights
         self._claims = schedule.name in ("awf-d", "awf-e")
         self._chunks, self._items, self._seconds = [0] * p, [0] * p, [0.0] * p
         self._paces: list[float | None] = [None] * p
@@ -213,7 +216,7 @@ class AwfCut(WeightedCut):
         self._paces[rank] = self._seconds[rank] / self._items[rank]
 
     def _measured(self) -> list[float]:
-        return awf_weights(self._paces)
+        return awf_weights(self._paces, self._before)
 
 
 class FactoringCut(SizedCut):
@@ -264,7 +267,7 @@ def cut_of(schedule: str | Schedule | PlanLike, n: int | None, p: int, **paramet
         Number of ranks.
     **parameters
         What `mpicomp.plan.chunks.table` takes; ``weights``, one > 0 for each rank, of
-        ``weighted``.
+        ``weighted``, and of ``awf-b`` to ``awf-e`` for as long as a rank has not been measured.
 
     Raises
     ------
@@ -283,7 +286,7 @@ def cut_of(schedule: str | Schedule | PlanLike, n: int | None, p: int, **paramet
     schedule, p = parse(schedule), whole("p", p, 1)
     n = None if n is None else whole("n", n, 0)
     if schedule.kind == "adaptive":
-        return _adaptive_cut(schedule, n, p, **parameters)
+        return _adaptive_cut(schedule, n, p, **{**dict(schedule.parameters), **parameters})
     if n is None:
         return StreamCut(schedule, p, **parameters)
     return TableCut(table(schedule, n, p, **parameters))
@@ -305,9 +308,11 @@ def _adaptive_cut(
 ) -> Cut:
     if schedule.name == "weighted":
         return WeightedCut(schedule, n, p, p, _scaled(weights, p))
+    if schedule.name != "af":
+        return AwfCut(schedule, n, p, _scaled(weights, p))
     if weights is not None:
-        raise TypeError(f'"{schedule}" measures its weights; write "weighted" to give them')
-    return (FactoringCut if schedule.name == "af" else AwfCut)(schedule, n, p)
+        raise TypeError('"af" measures means and deviations; write "weighted" to give weights')
+    return FactoringCut(schedule, n, p)
 
 
 def _scaled(weights: Sequence[float] | None, p: int) -> list[float]:
@@ -315,8 +320,8 @@ def _scaled(weights: Sequence[float] | None, p: int) -> list[float]:
     given = [1.0] * p if weights is None else [float(weight) for weight in weights]
     if len(given) != p or not all(0 < weight < inf for weight in given):
         raise ValueError(
-            f"weighted needs one weight > 0 for each of {p} ranks, got {weights!r}; "
-            f"write weights={[1.0] * p}"
+            f"there has to be one weight > 0 for each of {p} ranks, got {weights!r}; "
+            f'write "weighted,weights={":".join(["1"] * p)}"'
         )
     scale = p / sum(given)
     return [weight * scale for weight in given]

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from mpicomp.errors import OptionError
 from mpicomp.plan.chunks import table
+from mpicomp.plan.cutting import LEFT_TO_MASTER
 from mpicomp.plan.dispatcher import Dispatcher
 from mpicomp.plan.schedule import Schedule
 from mpicomp.plan.spans import SpanSizer
@@ -90,8 +91,8 @@ def events(
     if way == "serial":
         return _serial(machine)
     auto = kind_of(plan) == "auto"
-    if way == "master":  # the engine's master, too, cuts by guided what is left to it
-        return _handed_out(machine, "guided" if auto else plan, parameters)
+    if way == "master":  # and cuts what is left to it as the engine's does
+        return _handed_out(machine, LEFT_TO_MASTER if auto else plan, parameters)
     if auto:
         for given in parameters:
             raise TypeError(f'"auto" takes no {given}; leave it out')

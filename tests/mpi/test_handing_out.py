@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mpi4py import MPI
 
+import mpicomp
 from mpicomp import (
     CollectiveMismatch,
     OptionError,
@@ -35,10 +36,16 @@ from tests.mpi.laws import holds, raised, still_works, together
 WORLD = MPI.COMM_WORLD
 CLAIMED = ("dynamic", "dynamic,4", "guided", "trapezoid", "factoring,3", "tfss", "mfsc", "auto")
 CLAIMED_TOO = ("fiss", "viss", "pls")
+GIVEN = (
+    "fsc,h=1e-6,sigma=1e-3",
+    "pls,2,swr=0.8",
+    f"weighted,weights={':'.join(map(str, range(1, WORLD.size + 1)))}",
+)
 ADAPTIVE = ("weighted", "awf-b", "awf-c", "awf-d", "awf-e", "af")
 WAYS: list[dict[str, Any]] = [
-    *({"schedule": text} for text in (*CLAIMED, *CLAIMED_TOO, *ADAPTIVE)),
+    *({"schedule": text} for text in (*CLAIMED, *CLAIMED_TOO, *GIVEN, *ADAPTIVE)),
     *({"schedule": text, "dispatch": "master"} for text in ("static", "static,2", *CLAIMED)),
+    *({"schedule": text, "dispatch": "master"} for text in (*CLAIMED_TOO, GIVEN[0])),
 ]
 each_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: "/".join(way.values()))
 
@@ -157,6 +164,8 @@ def test_a_plan_for_other_ranks_is_refused() -> None:
             lambda: plist((x for x in range(9)), schedule=Single(9, WORLD.size + 1)), OptionError
         )
         raised(lambda: plist((x for x in range(9)), schedule="fsc"), ValueError)
+        few = f"weighted,weights={':'.join('1' * (WORLD.size - 1))}"
+        raised(lambda: plist((x for x in range(9)), schedule=few), ValueError)
 
 
 def test_a_counter_cannot_count_a_stream() -> None:
@@ -175,6 +184,14 @@ def test_the_environment_says_what_the_code_does_not(monkeypatch: pytest.MonkeyP
     holds(plist((x for x in range(9)), schedule="guided"), list(range(9)))
     with options(schedule="dynamic"):
         holds(plist(x for x in range(9)), list(range(9)))
+    monkeypatch.setenv("MPICOMP_SCHEDULE", "pls,2,swr=0.8")
+    unsaid.cache_clear()
+    for said in (None, "runtime"):
+        with mpicomp.record() as rec, options(schedule=said):  # type: ignore[arg-type]  # None: unsaid
+            holds(plist(x for x in range(9)), list(range(9)))
+        together(all(call.schedule == "pls,2,swr=0.8" for call in rec.calls), f"{rec.calls}")
+    monkeypatch.delenv("MPICOMP_SCHEDULE")
+    unsaid.cache_clear()
 
 
 def apart(comm: MPI.Intracomm, monkeypatch: pytest.MonkeyPatch, way: str) -> MPI.Intracomm:

@@ -676,6 +676,12 @@ def test_given_weights() -> None:
     assert size(job, 0) == weighted_chunk(left, 4, 2.0) == 126  # the same batch
 
 
+def test_given_weights_count_until_a_rank_is_measured() -> None:
+    for name in ("awf-b", "awf-c", "awf-d", "awf-e"):
+        job = Job(f"{name},weights=3:1", 1000, 2)
+        assert size(job, 0) == weighted_chunk(1000, 2, 1.5)
+
+
 def test_without_weights_it_is_factoring() -> None:
     assert list(chunks(Job("weighted", 1000, 4))) == list(table("factoring", 1000, 4))
 
@@ -819,8 +825,9 @@ WRONG: list[tuple[str, int | None, dict[str, Any], str]] = [
     ("guided", 10, {"ahead": -1}, "ahead must be >= 0, got -1"),
     ("dynamic,8", None, {"window": 7}, "window must be >= 8, got 7"),
     ("guided", 10, {"swr": 0.5}, '"guided" takes no swr'),
-    ("awf-b", 10, {"weights": [1, 1]}, '"awf-b" measures its weights; write "weighted"'),
-    ("weighted", 10, {"weights": [1]}, r"each of 2 ranks, got \[1\]; write weights=\[1.0, 1.0\]"),
+    ("af", 10, {"weights": [1, 1]}, '"af" measures .*; write "weighted"'),
+    ("weighted", 10, {"weights": [1]}, r'each of 2 ranks, got \[1\]; write "weighted,weights=1:1"'),
+    ("awf-c,weights=1:1:1", 10, {}, r"each of 2 ranks, got \(1.0, 1.0, 1.0\)"),
     ("weighted", 10, {"weights": [1, 0]}, r"each of 2 ranks, got \[1, 0\]"),
 ]
 

@@ -384,7 +384,7 @@ def test_fsc_where_the_formula_divides_by_zero() -> None:
     ids=repr,
 )
 def test_fsc_needs_two_measurements(measured: dict[str, float]) -> None:
-    with pytest.raises(ScheduleError, match=r'write h=1e-6, sigma=1e-3, or "mfsc"'):
+    with pytest.raises(ScheduleError, match=r'write "fsc,h=1e-6,sigma=1e-3", or "mfsc"'):
         table("fsc", 1000, 4, **measured)
 
 
@@ -395,6 +395,51 @@ def test_a_schedule_without_a_table_says_so() -> None:
     for text in (name for name, kind in KINDS.items() if kind in ("adaptive", "auto")):
         with pytest.raises(ScheduleError, match=rf'"{text}" .* no table; write "guided"'):
             table(text, 1000, 4)
+
+
+PARAMETERS = {
+    "fsc,h=1e-6,sigma=0.001": (("h", 1e-6), ("sigma", 1e-3)),
+    "FSC, 2 , sigma=1e-3, h=.000001": (("sigma", 1e-3), ("h", 1e-6)),
+    "pls,swr=0.8": (("swr", 0.8),),
+    "fiss,stages=4": (("stages", 4),),
+    "weighted,weights=2:1:1": (("weights", (2.0, 1.0, 1.0)),),
+    "awf_c,4,weights=1.5:0.5": (("weights", (1.5, 0.5)),),
+}
+
+
+@pytest.mark.parametrize("text", PARAMETERS)
+def test_what_a_formula_needs_stands_in_the_text(text: str) -> None:
+    schedule = parse(text)
+    assert schedule.parameters == PARAMETERS[text]
+    assert parse(str(schedule)) == schedule
+    assert pickle.loads(pickle.dumps(schedule)) == schedule
+    assert hash(schedule) == hash(parse(str(schedule)))
+    assert schedule.chunk == {"F": 2, "a": 4}.get(text[0])
+
+
+def test_the_text_and_the_keywords_mean_the_same() -> None:
+    assert table("fsc,h=1e-3,sigma=0.02", 1000, 4) == table("fsc", 1000, 4, h=1e-3, sigma=0.02)
+    assert table("pls,swr=0.8", 1000, 4) == table("pls", 1000, 4, swr=0.8)
+    assert table("fiss,stages=2", 1000, 4) == table("fiss", 1000, 4, stages=2)
+    assert table("pls,swr=0.8", 1000, 4, swr=0.5) == table("pls", 1000, 4)  # what is nearer counts
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("guided,h=1", "guided takes nothing but a chunk, got 'h'"),
+        ("fsc,h=1,weights=1:1", "fsc takes h and sigma, got 'weights'"),
+        ("fsc,h=soon", "h of fsc cannot be 'soon'; write h=1e-6"),
+        ("fiss,stages=2.5", "stages of fiss cannot be '2.5'; write stages=4"),
+        ("weighted,weights=1:x", "weights of weighted cannot be '1:x'; write weights=2:1:1"),
+        ("weighted,0,weights=1:1", "whole number >= 1, got"),
+        ("pls,4,5,swr=1", "whole number >= 1, got '4,5'"),
+        ("auto,h=1", "auto takes nothing"),
+    ],
+)
+def test_letters_about_parameters(text: str, message: str) -> None:
+    with pytest.raises(ScheduleError, match=message):
+        parse(text)
 
 
 def test_parameters_are_checked() -> None:
