@@ -13,6 +13,8 @@ from mpicomp.errors import (
     CollectiveMismatch,
     ComprehensionError,
     ConcurrentCallError,
+    JournalError,
+    JournalWarning,
     LaunchError,
     MpicompError,
     OptionError,
@@ -24,6 +26,7 @@ from mpicomp.errors import (
     TransportError,
 )
 from mpicomp.iterating import piter
+from mpicomp.journal.journal import Journal
 from mpicomp.loop import Outcome, pfor
 from mpicomp.mapreduce import pcount, pgroup, preduce_by_key
 from mpicomp.options import options
@@ -61,6 +64,9 @@ __all__ = [
     "ComprehensionError",
     "ConcurrentCallError",
     "Cyclic",
+    "Journal",
+    "JournalError",
+    "JournalWarning",
     "LaunchError",
     "MpicompError",
     "OptionError",

@@ -136,6 +136,7 @@ def _split(given: list[str]) -> tuple[list[str], list[str]]:
 def _parser() -> ArgumentParser:
     from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
+    from mpicomp.journal.commandline import add_journal
     from mpicomp.record.commandline import add_simulate
 
     style: Any = {"formatter_class": RawDescriptionHelpFormatter, "allow_abbrev": False}
@@ -150,6 +151,7 @@ def _parser() -> ArgumentParser:
         of_command.set_defaults(parser=of_command, ready=lambda _: None, default=lambda: 1)
         add(of_command)
     add_simulate(commands).set_defaults(n=None, default=lambda: 1)
+    add_journal(commands).set_defaults(n=None, default=lambda: 1)
     return parser
 
 

@@ -175,3 +175,26 @@ class RemoteTraceback(Exception):
     >>> print(RemoteTraceback("Traceback ..."))
     Traceback ...
     """
+
+
+class JournalError(MpicompError, RuntimeError):
+    """A journal holds another comprehension, or cannot be read or written.
+
+    Examples
+    --------
+    >>> from mpicomp import JournalError
+    >>> issubclass(JournalError, RuntimeError)
+    True
+    """
+
+
+class JournalWarning(UserWarning):
+    """With ``on_error="warn"``: the journal cannot be written; the computing goes on without it.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from mpicomp import JournalWarning
+    >>> warnings.simplefilter("error", JournalWarning)  # as on_error="raise"
+    >>> warnings.simplefilter("default", JournalWarning)
+    """

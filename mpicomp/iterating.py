@@ -110,6 +110,8 @@ def _call(gen: object, ordered: object, window: int | None, options: Common) -> 
         raise OptionError('piter has a master, got dispatch="counter"; leave it out')
     if asked.cost is not None:
         raise OptionError("piter hands out items in their order, got cost=; leave it out")
+    if asked.journal is not None:
+        raise OptionError("piter gives its values away, got journal=; write plist, or leave it out")
     if isinstance(asked.schedule, OwnPlan):
         raise OptionError(
             f"piter does not know how many items there are, got the plan {asked.schedule}; "

@@ -17,12 +17,15 @@ from mpicomp.plan.schedule import parse
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from os import PathLike
     from types import TracebackType
     from typing import Any, TypedDict, Unpack
 
     from mpi4py.MPI import Intracomm
     from numpy.typing import ArrayLike
 
+    from mpicomp.journal.journal import Journal
+    from mpicomp.journal.stores import Store
     from mpicomp.plan.chunks import PlanLike
     from mpicomp.plan.decomposition import Decomposition
     from mpicomp.plan.schedule import Schedule
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
         cost: Callable[[Any], float] | ArrayLike | None
         patience: float | None
         progress: bool
+        journal: str | PathLike[str] | Store | Journal | None
 
 
 AUTO, WHOLE, SPREAD = "auto", "static", "static,16"
@@ -86,6 +90,9 @@ class options:  # reads as a verb: with options(...)
     progress : bool, optional
         Whether to show on the root, while the ranks compute, how far they are: a bar on a
         terminal, else a line now and then; ``pip install "mpicomp[progress]"``.
+    journal : path, Journal or store, optional
+        Where finished items are kept, so that the same line run again computes only what is
+        missing, on any number of ranks: see docs/resume.md.
 
     Raises
     ------
@@ -128,6 +135,7 @@ class Options:
         "dispatch",
         "effects",
         "errors",
+        "journal",
         "patience",
         "progress",
         "retries",
@@ -141,6 +149,7 @@ class Options:
     dispatch: str | None
     effects: str
     errors: str
+    journal: Journal | None
     patience: float | None
     progress: bool
     retries: int
@@ -296,6 +305,14 @@ def _seconds(name: str, value: Any) -> float | None:
     return float(value)
 
 
+def _journal(_: str, value: Any) -> Journal | None:
+    if value is None:
+        return None
+    from mpicomp.journal.journal import journal_of
+
+    return journal_of(value)
+
+
 def _one_of(*words: str | None) -> Callable[[str, Any], Any]:
     """A check that the option is one of *words*; None among them: it may be left unsaid."""
     said = [f'"{word}"' for word in words if word is not None]
@@ -336,6 +353,7 @@ _TABLE: Mapping[str, tuple[Any, Callable[[str, Any], Any]]] = {
     "cost": (None, _cost),
     "patience": (None, _seconds),
     "progress": (False, _flag),
+    "journal": (None, _journal),
 }
 """Each option: what it is where nobody says it, and what its value goes through."""
 _DEFAULTS: Mapping[str, Any] = {name: default for name, (default, _) in _TABLE.items()}

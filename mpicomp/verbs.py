@@ -15,6 +15,7 @@ from typing import Any
 
 from mpicomp.engine.call import Call
 from mpicomp.engine.collect import Folded, Listed, Searched, Summed, dict_of, picked, set_of
+from mpicomp.engine.keeping import keeper_for
 from mpicomp.engine.run import run
 from mpicomp.errors import OptionError
 from mpicomp.options import AUTO, SPREAD, WHOLE, Options, chosen
@@ -57,7 +58,8 @@ def _call(
                 f'errors="return" puts an exception in the place of an item, and {verb} has no '
                 "such places; use plist, pset, pmap or pfor, or handle the error in the item"
             )
-        return Call(verb, apart, collected, asked, detail, [] if recording() else None, also)
+        events: list[Any] | None = [] if recording() else None
+        return Call(verb, apart, collected, asked, detail, events, also, keeper_for(asked))
 
     return run(verb, Options.comm_of(options), build)
 

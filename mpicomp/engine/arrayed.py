@@ -78,18 +78,18 @@ class Arrayed(Collector):
         part.scalar = self.scalar
         return part
 
-    def absorb(self, export: Any) -> None:
-        part, rows, _ = export
-        if part is None:
+    def absorb(self, part: Any) -> None:
+        values, rows, _ = part
+        if values is None:
             return
-        self.scalar = part.ndim == 1
+        self.scalar = values.ndim == 1
         if self.out is not None and not self.scalar:
             self.out = None
         if self.out is not None:
             self.wrote = True
-            self._placed(self.out, [export])
+            self._placed(self.out, [part])
         else:
-            self.parts.append(part)
+            self.parts.append(values)
             grown_by(self.rows, rows)
 
     def _joined(self, parts: list[Any]) -> Any:

@@ -128,6 +128,7 @@ class Call(NamedTuple):
             options.cost is not None,
             options.progress,
             getattr(options.schedule, "chunks", None),
+            self.keeper is not None and self.keeper.about,
         )
         source = comprehension.source
         kind = SENT

@@ -105,8 +105,12 @@ class Collector:
         """An empty one of the same kind: for a piece whose values are to be told apart."""
         raise TypeError
 
-    def absorb(self, export: Any) -> None:
-        """Take in what a `fresh` one has, as `mpicomp.engine.gather.own` gives it."""
+    def kept(self) -> Any:
+        """What another of the same kind can `absorb`."""
+        return self.export()
+
+    def absorb(self, part: Any) -> None:
+        """Take in what a `fresh` one has `kept`."""
         raise TypeError
 
     def finish(self, exports: list[Any], n: int) -> Any:
@@ -164,8 +168,11 @@ class Listed(Collector):
     def fresh(self) -> Listed:
         return Listed(self.build, self.thin, self.keeps_errors)
 
-    def absorb(self, export: Any) -> None:
-        values, rows = export
+    def kept(self) -> Any:
+        return self.values, self.rows
+
+    def absorb(self, part: Any) -> None:
+        values, rows = part
         self.values += values
         if self.keeps_errors and not self.has_exceptions:
             self.has_exceptions = any(isinstance(value, BaseException) for value in values)
@@ -308,8 +315,8 @@ class Folded(Collector):
     def fresh(self) -> Folded:
         return Folded(self.op)
 
-    def absorb(self, export: Any) -> None:
-        for start, stop, level, values in export:
+    def absorb(self, part: Any) -> None:
+        for start, stop, level, values in part:
             self.fold.add(start, stop, values, level)
 
     def finish(self, exports: list[Any], n: int) -> Any:
@@ -361,8 +368,8 @@ class Summed(Collector):
     def fresh(self) -> Summed:
         return Summed(0, not self.by_leaf)
 
-    def absorb(self, export: Any) -> None:
-        terms, kinds, nodes = export
+    def absorb(self, part: Any) -> None:
+        terms, kinds, nodes = part
         self.kinds |= kinds
         self._put(terms)
         for start, stop, level, values in nodes:
@@ -412,8 +419,8 @@ class Searched(Collector):
     def fresh(self) -> Searched:
         return Searched(self.sought)
 
-    def absorb(self, export: Any) -> None:
-        self.found |= export
+    def absorb(self, part: Any) -> None:
+        self.found |= part
 
     def finish(self, exports: list[Any], n: int) -> bool:
         return any(exports) is self.sought

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 from mpicomp.engine.careful import attempt, attempts_note
 from mpicomp.engine.collect import Decided, Listed, Searched
-from mpicomp.engine.gather import own
 from mpicomp.engine.keeping import within
 from mpicomp.errors import RemoteTraceback
 from mpicomp.plan.failure import notes_for, tell, traceback_text
@@ -246,7 +245,7 @@ def _kept(
         if caught is None:
             keeper.keep(call, piece, part.collector)
         elif caught.exception is None:
-            call.collector.absorb(own(part, in_order=False))  # it decides the call
+            call.collector.absorb(part.collector.kept())  # it decides the call
     except BaseException as exc:
         caught = Caught(piece.start, exc, (f"  when items {piece} were kept on {world!r}",))
     return caught

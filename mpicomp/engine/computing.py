@@ -23,6 +23,7 @@ from mpicomp.engine.costed import planned
 from mpicomp.engine.handed import handed_out, lead, work
 from mpicomp.engine.keeping import gaps_of, missing, narrowed, spread
 from mpicomp.engine.metering import Meter
+from mpicomp.engine.resuming import resume
 from mpicomp.engine.share import at_hand, distribute, replicate, runs_of
 from mpicomp.engine.streamed import rounds
 from mpicomp.errors import OptionError
@@ -123,6 +124,8 @@ def _shared_out(
     call, root = agreed.call, agreed.root
     if n is None:
         call = call.streamed()
+    if call.keeper is not None:
+        resume(world, call, source, n, root)
     left = missing(call, n)
     dispatch = _dispatch_of(call, n)
     plan: PlanLike | Sorted | Cuts | None

@@ -49,6 +49,15 @@ class Keyed(Collector):
     def take(self, piece: range, values: Iterator[Any] | list[Any]) -> None:
         self.table.take(piece.start, piece.stop, values)
 
+    def fresh(self) -> Keyed:
+        return Keyed(self.way, self.build)
+
+    def kept(self) -> Any:
+        return list(self.table.entries.values())
+
+    def absorb(self, part: Any) -> None:
+        self.table.join(part)
+
     def meet(self, world: World) -> None:
         """Deal the keys out to the ranks, and take in those that are this rank's.
 

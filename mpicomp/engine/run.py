@@ -23,7 +23,9 @@ from mpicomp.engine.compute import Caught, at_work, compute, drain, source_note
 from mpicomp.engine.computing import Computed, computed
 from mpicomp.engine.costed import check_cost
 from mpicomp.engine.gather import Sending, collect, forget, own, packed, sending
+from mpicomp.engine.keeping import missing, spread
 from mpicomp.engine.keyed import meet
+from mpicomp.engine.resuming import resume
 from mpicomp.engine.share import at_hand
 from mpicomp.engine.timing import keep
 from mpicomp.engine.watch import watch
@@ -173,22 +175,37 @@ class Hold(alone):
 
 def serial(ranks: World, call: Call) -> Any:
     """The call on this process alone."""
+    if call.keeper is None:
+        return _serially(ranks, call)
+    if nested():
+        return _serially(ranks, call._replace(keeper=None))
+    with call.keeper:
+        return _serially(ranks, call)
+
+
+def _serially(ranks: World, call: Call) -> Any:
     began = perf_counter()
     source, problem = call.comprehension.source, None
+    cutoff = Cutoff(ranks) if call.keeper is not None else None
     if isinstance(source, Stream):
-        caught, n = drain(ranks, call.streamed(), source)
+        resume(ranks, call, source, None, ranks.rank)
+        caught, n = drain(ranks, call.streamed(), source, cutoff)
     else:
-        if call.options.errors == "return":  # an error of the source's own has no item's place
+        # an error of the source's own has no item's place, and what is kept must be at hand
+        if call.options.errors == "return" or call.keeper is not None:
             source, problem = at_hand(source)
         n = source.n or 0
+        resume(ranks, call, source, n, ranks.rank)
         call.collector.prepare(ranks, n, call.comprehension.one_to_one, call.options.root)
-        caught = compute(ranks, call, source, _runs(call, n))
+        runs = spread(call, _runs(call, missing(call, n) or 0))
+        caught = compute(ranks, call, source, runs, cutoff)
+    caught = kept(call, caught)
     if problem is not None and caught is None:
         caught = Caught(n, problem, (source_note(ranks),))
     if caught is not None and caught.exception is not None:
         tell(caught.exception, caught.notes)
         raise caught.exception
-    value = call.collector.finish([own(call, in_order=True)], n)
+    value = call.collector.finish([own(call, in_order=call.keeper is None)], n)
     keep(ranks, call, n, began, perf_counter(), None)
     return value
 
@@ -205,9 +222,19 @@ def parallel(ranks: World, verb: str, build: Callable[[], Call]) -> Any:
     """The call on all ranks of a world of several."""
     began = perf_counter()
     agreed = Agreement(ranks, verb, build)
+    keeper = agreed.call.keeper
+    if keeper is None:
+        return _together(ranks, agreed, began)
+    with keeper:
+        return _together(ranks, agreed, began)
+
+
+def _together(ranks: World, agreed: Agreement, began: float) -> Any:
     cutoff = Cutoff(ranks, agreed.settle)
     done = computed(ranks, agreed, cutoff)
     agreed.settle()
+    if agreed.call.keeper is not None:
+        done = done._replace(caught=kept(agreed.call, done.caught))
     try:
         if agreed.call.collector.meets:
             done = meet(ranks, agreed.call, done)
@@ -217,6 +244,14 @@ def parallel(ranks: World, verb: str, build: Callable[[], Call]) -> Any:
             done.meter.drop()
     remember(agreed.call, perf_counter() - began)
     return value
+
+
+def kept(call: Call, caught: Caught | None) -> Caught | None:
+    """What ended the computing, once all that was done is kept."""
+    problem = None if call.keeper is None else call.keeper.finish(call)
+    if problem is None or (caught is not None and caught.exception is not None):
+        return caught
+    return Caught(0, problem, ("  when the last finished items were kept",))
 
 
 def conclude(ranks: World, call: Call, done: Computed, cutoff: Cutoff, began: float = 0.0) -> Any:

@@ -60,6 +60,15 @@ class Tally(Collector):
     def export(self) -> Any:
         return self.done, self.errors
 
+    def fresh(self) -> Tally:
+        return Tally()
+
+    def absorb(self, part: Any) -> None:
+        done, errors = part
+        self.done += done
+        self.errors += errors
+        self.has_exceptions |= bool(errors)
+
     def finish(self, exports: list[Any], n: int) -> Outcome:
         errors = sorted((error for export in exports for error in export[1]), key=_place)
         return Outcome(sum(export[0] for export in exports), len(errors), errors)

@@ -15,6 +15,7 @@ from tests.launch import ROOT
 LAYERS = (
     {"_version", "errors"},
     {"plan"},
+    {"journal"},
     {"options"},
     {"record"},
     {"wire"},
