@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Any
 
-from mpicomp import launch
+from mpicomp import launch, slurm
 from mpicomp._version import version
 from mpicomp.doctor import commandline as doctor
 from mpicomp.errors import LaunchError
@@ -33,6 +33,7 @@ _EXAMPLES = """examples:
   mpicomp eval -n 4 "x*x for x in range(10)"
   mpicomp eval --verb psum --import math "math.sqrt(x) for x in range(10)"
   mpicomp info -n 4                     which MPI there is, and where its ranks run
+  mpicomp slurm static --nodes 4 --time 2:00:00 script.py > job.sbatch
   mpicomp doctor                        what is wrong with it, and the cure
 
 "mpicomp COMMAND --help" tells more about a command.
@@ -108,9 +109,11 @@ def _refused(asked: Namespace, exc: LaunchError) -> int:
 
 def _read(given: list[str]) -> Namespace:
     """The command line, understood; ends the process when it cannot be."""
-    program: list[str] = []
+    program: list[Any] = []
     if given[:1] == ["run"]:
         given, program = _split(given)
+    if given[:1] == ["slurm"]:
+        given, *program = slurm.split(given)
     if given[:1] == ["eval"]:
         given = [f" {word}" if _begins_with_minus(word) else word for word in given]
     asked = _parser().parse_args(given or ["--help"])
@@ -190,6 +193,7 @@ _COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str, str]] = {
     "eval": (_add_eval, _EVAL, "mpicomp eval [OPTION ...] COMPREHENSION"),
     "info": (_add_info, _INFO, "mpicomp info [-n N] [--json]"),
     "doctor": (_add_doctor, doctor.ABOUT, doctor.USAGE),
+    "slurm": (slurm.add_slurm, slurm.ABOUT, slurm.USAGE),
 }
 
 

@@ -11,7 +11,8 @@ import pytest
 from mpicomp._version import version
 from tests.launch import ROOT, run_python
 
-SOURCES = ("pyproject.toml", "setup.cfg", "README.md", "LICENSE", "mpicomp", "tests", "examples")
+SOURCES = ("pyproject.toml", "setup.cfg", "setup.py", "README.md", "LICENSE",
+           "mpicomp", "slurm", "tests", "examples")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,8 @@ def test_contents(wheel: Path) -> None:
     assert "mpicomp/py.typed" in names
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "mpicomp").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == modules
+    scripts = {f"mpicomp/templates/{path.name}" for path in (ROOT / "slurm").iterdir()}
+    assert {name for name in names if name.startswith("mpicomp/templates/")} == scripts
     assert any(name.endswith("/licenses/LICENSE") for name in names)
 
 
@@ -64,6 +67,12 @@ def test_it_runs_elsewhere(site: Path) -> None:
     """
     init = site / "mpicomp" / "__init__.py"
     assert output(program, site) == f"{init} {version} [0, 1, 4, 9]\n"
+
+
+def test_its_templates_are_there(site: Path) -> None:
+    program = "from mpicomp.slurm import folder, templates; print(folder(), *templates())"
+    names = sorted(path.stem for path in (ROOT / "slurm").glob("*.sbatch"))
+    assert output(program, site) == f"{site / 'mpicomp' / 'templates'} {' '.join(names)}\n"
 
 
 def test_its_command_is_there(site: Path) -> None:

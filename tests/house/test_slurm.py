@@ -1,0 +1,124 @@
+"""The batch scripts: what they say at their heads, and what ``mpicomp slurm`` makes of them.
+
+That they run is shown on a real Slurm: ``python -m tests.slurm``.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mpicomp.slurm import filled, split, templates
+from tests.launch import ROOT, environment, mpi_beside, run_python
+
+TEMPLATES = templates()
+SCRIPT = str(ROOT / "examples" / "squares.py")
+
+each_template = pytest.mark.parametrize("name", TEMPLATES)
+
+
+def bash(script: str, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    command = ["bash", "-c", script, "bash", *args]
+    env = {**environment(mpi=mpi_beside()), **env}
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+
+
+def test_they_are_those_of_the_tree() -> None:
+    assert {path.stem: path.read_text() for path in ROOT.glob("slurm/*.sbatch")} == TEMPLATES
+    assert {"static", "master", "array", "hybrid"} <= set(TEMPLATES)
+
+
+@each_template
+def test_a_template_is_short_and_says_what_to_change(name: str) -> None:
+    text = TEMPLATES[name]
+    first, about, *rest = text.splitlines()
+    assert first == "#!/bin/bash"
+    assert about.startswith("# ")
+    assert len(about) < 90
+    assert any(line.startswith(f"#     sbatch slurm/{name}.sbatch") for line in rest[:3])
+    assert any(line.startswith("# To change: ") for line in rest[:4])
+    assert f"#SBATCH --job-name={name}\n" in text
+    assert len(rest) < 60
+    assert max(map(len, rest)) <= 100
+    assert bash(f"bash -n <<'END'\n{text}END").stderr == ""
+
+
+@each_template
+def test_no_signal_goes_to_the_ranks(name: str) -> None:
+    # without B: Open MPI's ranks die of it, and the job is said to be COMPLETED
+    assert re.findall(r"--signal=(?!B:)", TEMPLATES[name]) == []
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), min_size=1))
+@settings(max_examples=15)
+def test_the_program_arrives_as_it_was_given(program: list[str]) -> None:
+    text = '#!/bin/bash\n#SBATCH --nodes=2\n# source env\nprintf "%s\\0" "$@"\n'
+    said = subprocess.run(["bash", "-c", filled(text, [], program)], capture_output=True).stdout
+    assert said.decode().split("\0")[:-1] == program
+
+
+def test_options_take_the_place_of_the_templates_own() -> None:
+    words = [
+        "slurm",
+        "static",
+        "--nodes",
+        "7",
+        "--time=0:05:00",
+        "--exclusive",
+        "--mem=4G",
+        "run.py",
+    ]
+    own, options, program = split(words)
+    assert (own, program) == (["slurm", "static"], ["run.py"])
+    made = filled(TEMPLATES["static"], options, program)
+    lines = [line for line in made.splitlines() if line.startswith("#SBATCH")]
+    assert lines.count("#SBATCH --nodes=7") == 1
+    assert {"#SBATCH --time=0:05:00", "#SBATCH --exclusive", "#SBATCH --mem=4G"} <= set(lines)
+    names = [re.split("[= ]", line)[1] for line in lines]
+    assert len(names) == len(set(names)), "each option once"
+    assert made.index("#SBATCH --mem=4G") < made.index("export PATH="), "sbatch reads no further"
+
+
+@pytest.mark.parametrize("name", ["static", "master", "hybrid", "array"])
+def test_what_is_made_runs_where_there_is_no_slurm(name: str) -> None:
+    done = run_python(["-m", "mpicomp", "slurm", name, "--nodes=1", SCRIPT])
+    assert done.returncode == 0, done.stderr
+    of_slurm = {"SLURM_NTASKS": "2", "SLURM_CPUS_PER_TASK": "1", "SLURM_ARRAY_TASK_ID": "3"}
+    expected = run_python([SCRIPT]).stdout
+    assert bash(done.stdout, **of_slurm).stdout == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["static"], "expected a script; write mpicomp slurm static"),
+        (["static", "nosuch.py"], "there is no 'nosuch.py' here"),
+        (["statik", SCRIPT], "invalid choice: 'statik'"),
+        ([], "required: TEMPLATE"),
+    ],
+    ids=lambda value: " ".join(value)[:15] if isinstance(value, list) else "",
+)
+def test_what_cannot_be_made_is_told(words: list[str], said: str) -> None:
+    done = run_python(["-m", "mpicomp", "slurm", *words])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_without_sbatch_that_is_told(tmp_path: Path) -> None:
+    (tmp_path / "python").symlink_to(sys.executable)
+    env = {"PATH": str(tmp_path)}
+    done = run_python(["-m", "mpicomp", "slurm", "static", "--submit", SCRIPT], env=env)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "expected sbatch on PATH" in done.stderr
+
+
+def test_help_tells_of_each_template() -> None:
+    said = run_python(["-m", "mpicomp", "slurm", "--help"]).stdout
+    for name, text in TEMPLATES.items():
+        assert f"{name:<16}{text.splitlines()[1][2:]}" in said

@@ -1,0 +1,134 @@
+"""Every template runs as it is, under both MPIs, and does what its head says.
+
+Run by ``python -m tests.slurm``, which has the Slurm and both environments; so it is not among the
+files that pytest collects by itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.slurm.cluster import Cluster
+from tests.slurm.jobs import PROGRAM, SRUN, Job, Site
+
+MPIS = ("mpich", "openmpi")
+TOTAL = 332833500  # sum of the squares below 1000: 999 * 1000 * 1999 / 6
+SMALL = ("--nodes=2", "--ntasks-per-node=1")
+
+each_mpi = pytest.mark.parametrize("mpi", MPIS)
+Submitted = dict[tuple[str, str], Job]
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A Slurm for all tests; MPICOMP_PYTHONS says where the MPIs are."""
+    pythons = dict(zip(MPIS, os.environ["MPICOMP_PYTHONS"].split(os.pathsep), strict=True))
+    with Cluster() as cluster:
+        yield Site(cluster, pythons, Path(tmp_path_factory.mktemp("jobs")))
+
+
+@pytest.fixture(scope="session")
+def jobs(site: Site) -> Submitted:
+    """All jobs, by what they are and their MPI."""
+    program = ("--", str(PROGRAM), "a b", "*")
+    submitted: Submitted = {}
+    for mpi in MPIS:
+        submit = site.submit
+        submitted |= {
+            ("static", mpi): submit(mpi, "static", *program),
+            ("static by srun", mpi): submit(mpi, "static", *SMALL, *program, launch=SRUN[mpi]),
+            ("master", mpi): submit(mpi, "master", *SMALL, *program),
+            ("hybrid", mpi): submit(mpi, "hybrid", "--cpus-per-task=3", *program),
+            ("hybrid by srun", mpi): submit(mpi, "hybrid", *program, launch=SRUN[mpi]),
+            ("made", mpi): made(site, mpi),
+            ("array", mpi): submit(mpi, "array", "--array=3,5", *program),
+        }
+    return submitted
+
+
+def made(site: Site, mpi: str) -> Job:
+    """A job that ``mpicomp slurm`` submits, from another environment than the ranks'."""
+    folder = site.folder / f"{mpi}-made"
+    folder.mkdir()
+    command = [site.pythons[mpi], "-m", "mpicomp", "slurm", "static", "--submit", "--srun"]
+    words = ["--nodes", "2", "--ntasks-per-node=1", str(PROGRAM), "a b", "*", "--nodes"]
+    env = site.env(mpi) | {"PATH": os.environ["PATH"]}
+    said = site.cluster.run(*command, *words, env=env, cwd=folder)
+    return Job(site.cluster, said.split()[-1], folder)
+
+
+@each_mpi
+def test_static(jobs: Submitted, mpi: str) -> None:
+    told = jobs["static", mpi].told()
+    assert (told["size"], told["nodes"], told["total"]) == (8, ["n1", "n2"], TOTAL)
+    assert (told["schedule"], told["dispatch"], told["threads"]) == ("static", "static", [1])
+    assert told["arguments"] == ["a b", "*"]
+
+
+@each_mpi
+def test_static_by_srun(jobs: Submitted, mpi: str) -> None:
+    told = jobs["static by srun", mpi].told()
+    assert (told["size"], told["nodes"], told["total"]) == (2, ["n1", "n2"], TOTAL)
+    assert told["arguments"] == ["a b", "*"]
+
+
+@each_mpi
+def test_master(jobs: Submitted, mpi: str) -> None:
+    told = jobs["master", mpi].told()
+    assert (told["size"], told["nodes"], told["total"]) == (2, ["n1", "n2"], TOTAL)
+    assert (told["schedule"], told["dispatch"]) == ("af", "master")
+
+
+@each_mpi
+@pytest.mark.parametrize(("way", "threads"), [("hybrid", 3), ("hybrid by srun", 4)])
+def test_hybrid(jobs: Submitted, mpi: str, way: str, threads: int) -> None:
+    told = jobs[way, mpi].told()
+    assert (told["size"], told["nodes"], told["total"]) == (2, ["n1", "n2"], TOTAL)
+    assert told["asked"] == str(threads)
+    assert told["threads"] == [min(threads, len(os.sched_getaffinity(0)))]
+
+
+@each_mpi
+def test_array(jobs: Submitted, mpi: str) -> None:
+    job = jobs["array", mpi]
+    job.over()
+    for number in (3, 5):
+        said = job.output(f"*-{number}.out")
+        (line,) = [line for line in said.splitlines() if line.startswith("{")]
+        assert f'"arguments": ["a b", "*", "{number}"]' in line
+        assert f'"total": {TOTAL}' in line
+        assert '"size": 2' in line
+
+
+@each_mpi
+def test_one_that_was_made_by_the_command(jobs: Submitted, mpi: str) -> None:
+    told = jobs["made", mpi].told()
+    assert (told["size"], told["nodes"], told["total"]) == (2, ["n1", "n2"], TOTAL)
+    assert told["arguments"] == ["a b", "*", "--nodes"]
+
+
+@each_mpi
+def test_the_doctor_in_an_allocation(site: Site, mpi: str) -> None:
+    said = site.within(
+        mpi,
+        f"""
+        python -m mpicomp doctor {PROGRAM}; echo mpiexec: $?
+        srun --mpi={SRUN[mpi].split("=")[1].split()[0]} python -m mpicomp doctor; echo srun: $?
+        srun python -m mpicomp doctor; echo bare: $?
+        srun python {PROGRAM}; echo script: $?
+        """,
+        "--nodes=2",
+        "--ntasks-per-node=1",
+    )
+    assert "mpiexec: 0" in said
+    assert "srun: 0" in said
+    assert said.count(f"2 ranks on {os.uname().nodename}: ") == 2, said
+    assert "bare: 1" in said
+    assert said.count("problem  launcher: 2 processes were started") == 1, said
+    assert f"cure: write srun --mpi={'pmi2' if mpi == 'mpich' else 'pmix'}" in said
+    assert "script: 1" in said
+    assert '"total"' not in said, "nobody does the work of all"
