@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Any
 
-from mpicomp import launch, slurm
+from mpicomp import bench, launch, slurm
 from mpicomp._version import version
 from mpicomp.doctor import commandline as doctor
 from mpicomp.errors import LaunchError
@@ -188,11 +188,19 @@ def _add_doctor(parser: ArgumentParser) -> None:
     doctor.add_doctor(parser)
 
 
+def _add_bench(parser: ArgumentParser) -> None:
+    usual = len(cores())
+    _add_n(parser, f"the cores that this process may use, here {usual}")
+    parser.set_defaults(default=lambda: usual)
+    bench.add_bench(parser)
+
+
 _COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str, str]] = {
     "run": (_add_run, _RUN, _RUN_USAGE),
     "eval": (_add_eval, _EVAL, "mpicomp eval [OPTION ...] COMPREHENSION"),
     "info": (_add_info, _INFO, "mpicomp info [-n N] [--json]"),
     "doctor": (_add_doctor, doctor.ABOUT, doctor.USAGE),
+    "bench": (_add_bench, bench.ABOUT, bench.USAGE),
     "slurm": (slurm.add_slurm, slurm.ABOUT, slurm.USAGE),
 }
 

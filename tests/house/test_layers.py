@@ -21,7 +21,7 @@ LAYERS = (
     {"wire"},
     {"engine"},
     {"verbs", "loop", "mapreduce", "parts", "supervise", "iterating"},
-    {"fronts", "launch", "doctor", "slurm"},
+    {"fronts", "launch", "bench", "doctor", "slurm"},
     {"__init__"},
     {"cli", "__main__"},
 )
