@@ -107,7 +107,7 @@ def add_bench(parser: ArgumentParser) -> None:
     add("--repeat", type=int, default=5, metavar="R", help="turns of each side (5)")
     add("--quick", action="store_true", help="a tenth of the work: to see that it runs")
     add("--history", type=Path, metavar="FILE",
-        help="append this run to FILE, as a line of JSON, and compare with the one before")  # fmt: skip
+        help="append this run to FILE (lines of JSON), and tell the last one's ratios")  # fmt: skip
     parser.set_defaults(perform=bench)
 
 
