@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         patience: float | None
         progress: bool
         journal: str | PathLike[str] | Store | Journal | None
+        reissue: bool
 
 
 AUTO, WHOLE, SPREAD = "auto", "static", "static,16"
@@ -93,6 +94,9 @@ class options:  # reads as a verb: with options(...)
     journal : path, Journal or store, optional
         Where finished items are kept, so that the same line run again computes only what is
         missing, on any number of ranks: see docs/resume.md.
+    reissue : bool, optional
+        Near the end, ranks that are free compute again what others have not finished, and the
+        first counts.  For items without side effects.
 
     Raises
     ------
@@ -138,6 +142,7 @@ class Options:
         "journal",
         "patience",
         "progress",
+        "reissue",
         "retries",
         "root",
         "schedule",
@@ -152,6 +157,7 @@ class Options:
     journal: Journal | None
     patience: float | None
     progress: bool
+    reissue: bool
     retries: int
     root: int | None
     schedule: Schedule | OwnPlan
@@ -166,7 +172,19 @@ class Options:
             setattr(self, name, checked(name, chosen[name]))
         if self.patience is None:
             self.patience = patience_of_job()
-        self.careful = self.retries > 0 or self.timeout is not None
+        self.careful = self.retries > 0 or self.timeout is not None or self.reissue
+        if self.reissue and self.dispatch == "counter":
+            raise OptionError(
+                "reissue=True needs a master who knows what is unfinished; write "
+                'dispatch="master", or leave it out'
+            )
+        if self.reissue and self.journal is not None:
+            raise OptionError(
+                "journal= keeps what each rank has finished, and with reissue=True some items are "
+                "finished by several; leave one of them out"
+            )
+        if self.reissue:
+            self.dispatch = "master"
         self.schedule = _schedule(chosen["schedule"], usual)
         if self.dispatch == "counter" and self.schedule.kind in ("static", "adaptive"):
             raise OptionError(
@@ -354,6 +372,7 @@ _TABLE: Mapping[str, tuple[Any, Callable[[str, Any], Any]]] = {
     "patience": (None, _seconds),
     "progress": (False, _flag),
     "journal": (None, _journal),
+    "reissue": (False, _flag),
 }
 """Each option: what it is where nobody says it, and what its value goes through."""
 _DEFAULTS: Mapping[str, Any] = {name: default for name, (default, _) in _TABLE.items()}

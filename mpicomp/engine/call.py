@@ -123,6 +123,7 @@ class Call(NamedTuple):
             options.retries,
             options.timeout,
             options.patience,
+            options.reissue,
             self.detail,
             self.events is not None,
             options.cost is not None,

@@ -5,9 +5,10 @@ Rules of this file: what an attempt that failed has given is forgotten before th
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
-from mpicomp.engine.limit import limited
+from mpicomp.engine import limit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,15 +47,18 @@ def attempt(
         found.extend(needed(iter(make(source.cut(item).open()[0]))))
 
     seconds = call.options.timeout
+    interruptible = seconds is not None or (call.options.reissue and limit.here())
     times = 0
     while True:
         found.clear()
         times += 1
         try:
-            if seconds is None:
-                once()
+            if interruptible:
+                limit.limited(once, inf if seconds is None else seconds, about)
+            elif call.options.reissue and limit.is_abandoned():
+                return limit.Abandoned(), times
             else:
-                limited(once, seconds, about)
+                once()
         except Exception as exc:
             if times > call.options.retries:
                 return exc, times

@@ -11,6 +11,7 @@ from typing import Any
 from mpicomp.engine.compute import Caught, Feed, compute, source_failure
 from mpicomp.engine.keeping import gaps_of, missing, narrowed, spread
 from mpicomp.engine.master import Current, Master, Worker
+from mpicomp.engine.reissued import Parts, lead_again, work_again
 from mpicomp.options import OwnPlan
 from mpicomp.plan.cutting import LEFT_TO_MASTER
 from mpicomp.plan.dispatcher import Dispatcher
@@ -33,11 +34,13 @@ if TYPE_CHECKING:
 class Shelf:
     """Items of a stream that have been read and not yet handed out."""
 
-    def __init__(self, stream: Stream, gaps: Gaps | None) -> None:
+    def __init__(self, stream: Stream, gaps: Gaps | None, again: bool) -> None:
         self.feed = Feed(stream)
         self._gaps = gaps
         self._base = 0
         self._items: list[Any] = []
+        # chunks that may be handed out once more, by their first item
+        self._taken: dict[int, list[Any]] | None = {} if again else None
 
     def read(self, count: int) -> int:
         """Read *count* more that are missing; how many there were."""
@@ -58,12 +61,21 @@ class Shelf:
         return found
 
     def take(self, grant: Grant) -> list[Any]:
-        """The items of *grant*; chunks are cut in order, so they are the first."""
+        """The items of *grant*; chunks are cut in order, so they are the first, or known."""
+        if self._taken is not None and grant.start < self._base:
+            return self._taken[grant.start]
         skipped, count = grant.start - self._base, grant.stop - grant.start
         taken = self._items[skipped : skipped + count]
         del self._items[: skipped + count]
         self._base = grant.stop
+        if self._taken is not None:
+            self._taken[grant.start] = taken
         return taken
+
+    def forget(self, lowest: int) -> None:
+        """The chunks before item *lowest* are done."""
+        if self._taken is not None:
+            self._taken = {start: items for start, items in self._taken.items() if start >= lowest}
 
 
 def handed_out(call: Call, n: int | None, p: int) -> Schedule | PlanLike:
@@ -89,6 +101,8 @@ def work(
     """
     current = Current(gaps_of(call))
     worker = Worker(world, master, current if source is None else None, gaps_of(call))
+    if problem is None and call.options.reissue:
+        return work_again(world, worker, master, Parts(world, call, source or current))
     if problem is None:
         runs = spread(call, worker.runs())
         caught = compute(world, call, source or current, runs, cutoff) or worker.problem
@@ -119,23 +133,34 @@ def lead(
         Items in all.
     """
     gaps = gaps_of(call)
-    shelf = Shelf(source, gaps) if isinstance(source, Stream) else None
+    shelf = Shelf(source, gaps, call.options.reissue) if isinstance(source, Stream) else None
     current = Current(gaps)
-    dispatcher = Dispatcher(handed_out(call, n, world.size), missing(call, n), world.size)
-    read, load = (None, None) if shelf is None else (shelf.read, shelf.take)
-    master = Master(world, dispatcher, cutoff, read, load, gaps)
+    again = call.options.reissue
+    schedule = handed_out(call, n, world.size)
+    dispatcher = Dispatcher(schedule, missing(call, n), world.size, reissue=again)
+    load = None if shelf is None else shelf.take
+
+    def read(count: int) -> int:
+        assert shelf is not None, "only a stream is read"
+        shelf.forget(dispatcher.lowest)
+        return shelf.read(count)
 
     def hold(grant: Grant) -> None:
         if shelf is not None:
             current.hold(grant.start, shelf.take(grant))
 
-    if problem is None:
-        items = source if shelf is None else current
-        runs = spread(call, master.runs(hold))
+    reads = None if shelf is None else read
+    master = Master(world, dispatcher, cutoff, reads, load, gaps, hold)
+    items = source if shelf is None else current
+    if problem is None and again:
+        caught = lead_again(master, Parts(world, call, items))
+    elif problem is None:
+        runs = spread(call, master.runs())
         caught = compute(world, call, items, runs, cutoff, master.glance)
     else:
         caught = Caught(0, problem, ("  while its items were sent to the ranks",))
-    master.finish(caught)
+    if problem is not None or not again:
+        master.finish(caught)
     unsent = master.unsent
     if unsent is not None and (caught is None or unsent.item < caught.item):
         caught = unsent

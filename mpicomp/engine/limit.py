@@ -47,40 +47,40 @@ class Rang(BaseException):  # no Exception: the item's own ``except Exception`` 
         self.section = section
 
 
+class Abandoned(BaseException):
+    """Nobody needs this item any more: another rank has done it."""
+
+
 class Section:
-    """An item at work, with a time limit.
+    """An item at work, with a time limit or without.
 
     Attributes
     ----------
     expires : float
         On the monotonic clock.
-    abandoned : bool
-        Another thread has said that nobody needs it any more.
     open : bool
         An alarm may be raised.
     """
 
-    __slots__ = ("abandoned", "about", "expires", "grace", "open")
+    __slots__ = ("about", "expires", "grace", "open")
 
     def __init__(self, seconds: float, about: Callable[[], str]) -> None:
         self.expires = time.monotonic() + seconds
         self.grace = max(GRACE, seconds)
         self.about = about
-        self.abandoned = False
         self.open = True
 
 
 _sections: list[Section] = []  # the outermost first: a verb inside an item may set limits too
 _watchdog: threading.Thread | None = None
+_abandoned = False
 
 
 def check(options: Options) -> None:
     """Raise `OptionError` where items cannot be interrupted."""
     if options.timeout is None:
         return
-    if threading.current_thread() is not threading.main_thread() or not hasattr(
-        signal, "setitimer"
-    ):
+    if not here():
         raise OptionError(
             "timeout= interrupts items by a signal, which Python delivers to the main thread of a "
             "Unix process only; make the call there, or leave timeout out"
@@ -88,7 +88,7 @@ def check(options: Options) -> None:
 
 
 def limited(work: Callable[[], object], seconds: float, about: Callable[[], str]) -> None:
-    """Call *work*, which may take so long.
+    """Call *work*, which may take so long, in the main thread.
 
     Parameters
     ----------
@@ -101,6 +101,8 @@ def limited(work: Callable[[], object], seconds: float, about: Callable[[], str]
     ------
     TimeoutError
         It took longer; the traceback says where it stood.
+    Abandoned
+        Another thread has called `abandon`.
     """
     section = Section(seconds, about)
     trace: TracebackType | None = None
@@ -108,6 +110,8 @@ def limited(work: Callable[[], object], seconds: float, about: Callable[[], str]
     _sections.append(section)
     try:
         _wind()
+        if _abandoned:
+            raise Rang(section)
         try:
             work()
         finally:
@@ -122,9 +126,50 @@ def limited(work: Callable[[], object], seconds: float, about: Callable[[], str]
         _sections.remove(section)
         _wind()
         signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
+    if _abandoned:
+        raise Abandoned
     raise TimeoutError(f"the item took longer than timeout={seconds:g} seconds").with_traceback(
         trace
     )
+
+
+def here() -> bool:
+    """Whether items of this thread can be interrupted."""
+    return threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer")
+
+
+class listening:  # reads as a clause: with limit.listening()
+    """In this block another thread may call `abandon`; without it the signal ends the process."""
+
+    def __enter__(self) -> None:
+        self._here = here()
+        if self._here:
+            self._before = signal.signal(signal.SIGALRM, _ring)
+
+    def __exit__(self, *_: object) -> None:
+        resume()
+        if self._here:
+            before = self._before
+            signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
+
+
+def abandon() -> None:
+    """Interrupt the items of the main thread, that at work and all to come until `resume`."""
+    global _abandoned
+    _abandoned = True
+    if signal.getsignal(signal.SIGALRM) is _ring:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+
+
+def resume() -> None:
+    """From now on items are needed again."""
+    global _abandoned
+    _abandoned = False
+
+
+def is_abandoned() -> bool:
+    """Whether the items are not needed."""
+    return _abandoned
 
 
 def _wind() -> None:
@@ -140,7 +185,7 @@ def _wind() -> None:
 def _ring(_: int, __: FrameType | None) -> None:
     now = time.monotonic()
     for section in _sections:
-        if section.open and (section.abandoned or section.expires <= now):
+        if section.open and (_abandoned or section.expires <= now):
             raise Rang(section)
 
 

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from mpicomp.wire.world import World
 
 HELLO, DONE, FAILED, BYE = range(4)
-_UP, _DOWN, _LOAD = 6, 7, 8
+_UP, _DOWN, _LOAD = 6, 7, 8  # tags, and 9:
+DROP = 9
 _END = -1
 _LISTEN = 0.003  # seconds between two looks of the master's thread
 _NAP = 0.0002
@@ -93,6 +94,12 @@ class Worker:
     ----------
     problem : Caught or None
         Items that came with a grant and could not be unpickled.
+    number : int
+        The chunk at work.
+    outcome : Caught or None
+        What ended it early; set by who computes it, where that is not the end of its work.
+    drops : int
+        Of how many chunks it was told that nobody needs them, as the END says.
     """
 
     def __init__(
@@ -105,7 +112,9 @@ class Worker:
         self._items = items
         self._gaps = gaps
         self.problem: Caught | None = None
-        self._number = _END
+        self.number = _END
+        self.outcome: Caught | None = None
+        self.drops = 0
         self._grant = array("q", bytes(40))
         self._ended = False
 
@@ -115,14 +124,18 @@ class Worker:
         asked = time.perf_counter()
         while self._next():
             number, start, stop = self._grant[:3]
-            self._number = number
+            self.number = number
             if self.problem is not None:
                 return
             began = time.perf_counter()
             yield range(start, stop)
             done = time.perf_counter()
-            self._number = _END
-            self._tell(DONE, number, stop - start, done - began, began - asked)
+            if self.outcome is None:
+                self._tell(DONE, number, stop - start, done - began, began - asked)
+            else:
+                self._tell_failed(self.outcome)
+                self.outcome = None
+            self.number = _END
             asked = done
 
     def greet(self) -> None:
@@ -132,12 +145,15 @@ class Worker:
     def finish(self, caught: Caught | None) -> None:
         """Say farewell: once the master has said it too."""
         if caught is not None:
-            place = _place(caught.item, self._gaps)
-            here = self._grant[1] <= place < self._grant[2]  # else it was interrupted
-            self._tell(FAILED, self._number if here else _END, place)
+            self._tell_failed(caught)
         while not self._ended:
             self._next()
         self._tell(BYE)
+
+    def _tell_failed(self, caught: Caught) -> None:
+        place = _place(caught.item, self._gaps)
+        here = self._grant[1] <= place < self._grant[2]  # else it was interrupted
+        self._tell(FAILED, self.number if here else _END, place)
 
     def _next(self) -> bool:
         """Take in the next grant; False at the END."""
@@ -145,6 +161,7 @@ class Worker:
         wait(self._comm.Irecv([self._grant, kind], self._master, _DOWN))
         number, start, _, form, count = self._grant
         self._ended = number == _END
+        self.drops = start if self._ended else 0
         if count:
             sizes = memoryview(receive(self._world, [8 * count], self._master, _LOAD)[0]).cast("q")
             blobs = receive(self._world, sizes, self._master, _LOAD)
@@ -181,6 +198,16 @@ class Master:
         A grant -> its items, to be sent with it; none when every rank has them.
     gaps : Gaps, optional
         As of `Worker`.
+    hold : callable, optional
+        Takes each grant of the master's own, before those behind it are handed out.
+
+    Attributes
+    ----------
+    outcome : Caught or None
+        As of `Worker`.
+    drop : callable or None
+        Of calls whose chunks may be with several ranks: takes the number of a chunk of its own
+        that another has done.
     """
 
     def __init__(
@@ -191,6 +218,7 @@ class Master:
         read: Callable[[int], int] | None = None,
         load: Callable[[Grant], Any] | None = None,
         gaps: Gaps | None = None,
+        hold: Callable[[Grant], None] | None = None,
     ) -> None:
         assert world.comm is not None, "a serial world has no master"
         self._comm = world.comm
@@ -209,12 +237,19 @@ class Master:
         self._said = array("q", bytes(40))
         self._over = threading.Event()
         self._mine: Grant | None = None
-        self._hold: Callable[[Grant], None] | None = None
+        self._hold = hold
+        self._drops = [0] * world.size
+        self.outcome: Caught | None = None
+        self.drop: Callable[[int], None] | None = None
         self.unsent: Caught | None = None
 
-    def runs(self, hold: Callable[[Grant], None]) -> Iterator[range]:
+    @property
+    def number(self) -> int:
+        """The chunk of its own that is at work."""
+        return _END if self._mine is None else self._mine.number
+
+    def runs(self) -> Iterator[range]:
         """The master's own runs, between which it hands out the others'."""
-        self._hold = hold
         threading.Thread(target=self._listen, name="mpicomp-master", daemon=True).start()
         rank = self._world.rank
         while not self.dispatcher.finished:
@@ -232,8 +267,12 @@ class Master:
             began = time.perf_counter()
             yield grant.items
             with self._lock:
+                if self.outcome is None:
+                    self._done(rank, grant.number, len(grant.items), time.perf_counter() - began)
+                else:
+                    self._failed(self.outcome)
+                    self.outcome = None
                 self._mine = None
-                self._done(rank, grant.number, len(grant.items), time.perf_counter() - began)
 
     def glance(self) -> None:
         """Hand out what is asked for, between two pieces of the master's own."""
@@ -244,11 +283,7 @@ class Master:
         """Serve until all is done that has to be; then say END, and hear everybody's farewell."""
         with self._lock:
             if caught is not None:
-                place = _place(caught.item, self._gaps)
-                if self._mine is not None and place in self._mine.items:
-                    self.dispatcher.failed(self._world.rank, self._mine.number, place)
-                else:  # it was interrupted
-                    self.dispatcher.limit = 0
+                self._failed(caught)
         others = self._world.size - 1
         while not self.dispatcher.finished:
             self._idle()
@@ -257,11 +292,31 @@ class Master:
             self._idle()
         with self._lock:
             for rank in self._here:
-                self._send(rank, array("q", [_END, 0, 0, 0, 0]), [])
+                self._send(rank, array("q", [_END, self._drops[rank], 0, 0, 0]), [])
         while self._gone < others:
             self._idle()
         for request, _ in self._sends:
             wait(request)
+
+    def _failed(self, caught: Caught) -> None:
+        """A chunk of its own has ended early."""
+        place = _place(caught.item, self._gaps)
+        if self._mine is not None and place in self._mine.items:
+            self.dispatcher.failed(self._world.rank, self._mine.number, place)
+            self._tell_superseded()
+        else:  # it was interrupted
+            self.dispatcher.limit = 0
+
+    def _tell_superseded(self) -> None:
+        if self.drop is None:
+            return
+        for rank, number in self.dispatcher.superseded():
+            if rank == self._world.rank:
+                self.drop(number)
+                continue
+            said = array("q", [number])
+            self._drops[rank] += 1
+            self._sends.append((self._comm.Isend([said, mpi().INT64_T], rank, DROP), said))
 
     def _idle(self) -> None:
         self._cutoff.poll()
@@ -317,10 +372,13 @@ class Master:
             self._gone += 1
         elif kind == FAILED and number == _END:
             self.dispatcher.limit = 0  # it could not even begin
-        elif kind == FAILED:
-            self.dispatcher.failed(rank, number, item)
         else:
-            if kind == DONE:
+            if kind == FAILED:
+                self.dispatcher.failed(rank, number, item)
+                self._tell_superseded()
+                if self.drop is None:  # it does no more
+                    return
+            elif kind == DONE:
                 self._done(rank, number, item, nanoseconds / 1e9, waited / 1e9)
             self._here.add(rank)
             while (grant := self.dispatcher.ready(rank)) is not None:
@@ -330,6 +388,7 @@ class Master:
         self, rank: int, number: int, items: int, seconds: float, waited: float = 0.0
     ) -> None:
         self.dispatcher.done(rank, number, seconds, waited)
+        self._tell_superseded()
         if self._read is not None:
             # a window in which each rank has about AHEAD seconds of work
             width = int(self._world.size * AHEAD * items / max(seconds, 1e-9))
@@ -351,6 +410,7 @@ class Master:
                 note = f"  while items {first} to {last} were sent to rank {rank}"
                 self.unsent = self.unsent or Caught(first, exc, (note,))
                 self.dispatcher.failed(rank, grant.number, grant.start)
+                self._tell_superseded()
                 return
         said = array("q", [*grant, payload.form, len(payload.blobs)])
         self._send(rank, said, payload.blobs)

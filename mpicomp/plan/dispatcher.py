@@ -19,6 +19,13 @@ something gets more only if it holds no more than the 2p-th part of the items th
 with a second such chunk it stays within its fair share of them.  So many small chunks are
 prefetched until the end is near, and the few large ones of schedules that taper are not.  (To
 count chunks instead would not do: the first of 4 ranks would take 250 + 188 of guided's 1000.)
+
+With *reissue*, when everything is handed out, who is free gets a chunk that others still hold: the
+lowest of those that fewest hold.  The first to finish it counts; the others are *superseded*.
+So ranks that are slow, or stand still, hold nobody up, as long as one works.
+
+Source: Mohammed, Cavelan & Ciorba 2019, "rDLB: a novel approach for robust dynamic load balancing
+of scientific applications with parallel independent tasks".
 """
 
 from __future__ import annotations
@@ -57,6 +64,8 @@ class Dispatcher:
     window : int, optional
         Of a stream: items that may be known beyond the lowest unfinished one; at least the least
         chunk, 16 of them for each rank by default.
+    reissue : bool, default False
+        Near the end, chunks may be held by several ranks.
     **parameters
         Of the schedule: see `mpicomp.plan.cutting.cut_of`.
 
@@ -90,9 +99,35 @@ class Dispatcher:
     (True, None)
     >>> master.lost(0)
     [(1, Grant(number=0, start=0, stop=5))]
+
+    A rank that is slow, and one that does its work again:
+
+    >>> master = Dispatcher("static", 10, 2, reissue=True)
+    >>> master.ready(0).items, master.ready(1).items
+    (range(0, 5), range(5, 10))
+    >>> master.done(1, 1, seconds=0.5), master.ready(1).items
+    (True, range(0, 5))
+    >>> master.done(1, 0, seconds=0.5), master.finished, master.superseded()
+    (True, True, [(0, 0)])
+    >>> master.done(0, 0, seconds=9.0)
+    False
     """
 
-    __slots__ = ("_again", "_cut", "_hungry", "_load", "_lost", "_open", "_room", "limit", "window")
+    __slots__ = (
+        "_again",
+        "_also",
+        "_cut",
+        "_hungry",
+        "_load",
+        "_lost",
+        "_moot",
+        "_news",
+        "_open",
+        "_reissue",
+        "_room",
+        "limit",
+        "window",
+    )
 
     def __init__(
         self,
@@ -102,6 +137,7 @@ class Dispatcher:
         *,
         ahead: int = 1,
         window: int | None = None,
+        reissue: bool = False,
         **parameters: Any,
     ) -> None:
         cut = schedule if isinstance(schedule, Cut) else cut_of(schedule, n, p, **parameters)
@@ -116,6 +152,10 @@ class Dispatcher:
         self._load = [0] * cut.p  # items that each rank holds
         self._hungry: dict[int, None] = {}  # in the order of asking
         self._lost: set[int] = set()
+        self._reissue = reissue
+        self._also: dict[int, list[int]] = {}  # of open chunks, who holds them besides the first
+        self._moot: set[tuple[int, int]] = set()  # ranks and chunks that others have done for them
+        self._news: list[tuple[int, int]] = []  # those nobody has been told of
 
     def __repr__(self) -> str:
         cut = self._cut
@@ -160,7 +200,7 @@ class Dispatcher:
         -------
         bool
             Whether its values count.  They do not when the rank was given up as `lost` before:
-            the chunk is another's now.
+            the chunk is another's now; nor when another has done it first.
 
         Raises
         ------
@@ -196,8 +236,20 @@ class Dispatcher:
         if index not in grant.items:
             raise ValueError(f"chunk {number} is {grant.items}, got {index=}; write the item's own")
         self._settle(rank, grant)
-        self.limit = index if self.limit is None else min(index, self.limit)
+        self.limit = limit = index if self.limit is None else min(index, self.limit)
+        if self._reissue:  # who computes what nobody needs any more can be told to stop
+            for holder, grant in [*self._open.values()]:
+                if grant.start >= limit and holder != _NOBODY:
+                    self._settle(_NOBODY, grant)
         return True
+
+    def superseded(self) -> list[tuple[int, int]]:
+        """Which ranks hold which chunks that are done or not needed; each is told once.
+
+        They may stop; what they report of these chunks does not count.
+        """
+        news, self._news = self._news, []
+        return news
 
     def lost(self, rank: int) -> list[tuple[int, Grant]]:
         """*rank* has died: what it held goes to others, lowest first, before anything new.
@@ -213,9 +265,15 @@ class Dispatcher:
         self._hungry.pop(rank, None)
         self._room[rank] = 0
         for number, (holder, grant) in self._open.items():
-            if holder == rank:
+            also = self._also.get(number, [])
+            if rank in also:
+                also.remove(rank)
+            elif holder == rank and also:
+                self._open[number] = also.pop(0), grant
+            elif holder == rank:
                 self._open[number] = _NOBODY, grant
                 heappush(self._again, (grant.start, grant))
+        self._news = [entry for entry in self._news if entry[0] != rank]
         return self._serve()
 
     def returned(self, rank: int, number: int, at: int) -> list[tuple[int, Grant]]:
@@ -273,21 +331,22 @@ class Dispatcher:
         """How many items of the stream may be read now."""
         if self._cut.closed or self.limit is not None:
             return 0
-        return max(0, self._lowest() + self.window - self._cut.known)
+        return max(0, self.lowest + self.window - self._cut.known)
 
     @property
     def finished(self) -> bool:
         """Whether every item is done, or every one below `limit`."""
         if self.limit is not None:
-            return self._lowest() >= self.limit
-        return self._cut.closed and self._lowest() == self._cut.known
+            return self.lowest >= self.limit
+        return self._cut.closed and self.lowest == self._cut.known
 
     @property
     def hungry(self) -> bool:
         """Whether a rank waits for its next chunk with nothing in hand."""
         return bool(self._hungry)
 
-    def _lowest(self) -> int:
+    @property
+    def lowest(self) -> int:
         """The lowest unfinished item."""
         for _, grant in self._open.values():
             return grant.start
@@ -298,8 +357,22 @@ class Dispatcher:
         if grant is None:
             grant = self._cut.next(rank) if self.limit is None else None
             if grant is None:
-                return None
+                return self._reissued(rank) if self._reissue else None
         self._open[grant.number] = rank, grant
+        return self._taken(rank, grant)
+
+    def _reissued(self, rank: int) -> Grant | None:
+        """A chunk of another rank's, for one that has nothing to do."""
+        if self._load[rank] or not (self._cut.closed or self.limit is not None):
+            return None
+        held = [number for number, (holder, _) in self._open.items() if holder != _NOBODY]
+        if not held:
+            return None
+        number = min(held, key=lambda number: len(self._also.get(number, ())))
+        self._also.setdefault(number, []).append(rank)
+        return self._taken(rank, self._open[number][1])
+
+    def _taken(self, rank: int, grant: Grant) -> Grant:
         self._room[rank] -= 1
         self._load[rank] += grant.stop - grant.start
         return grant
@@ -322,14 +395,22 @@ class Dispatcher:
     def _held(self, rank: int, number: int) -> Grant | None:
         """A chunk that *rank* reports; None if the rank is lost, and it with it."""
         holder, grant = self._open.get(number, (_NOBODY, None))
-        if holder == rank:
+        if rank == holder or rank in self._also.get(number, ()):
             return grant
+        if (rank, number) in self._moot:
+            self._moot.remove((rank, number))
+            return None
         if rank in self._lost:
             return None
         held = [k for k, (holder, _) in self._open.items() if holder == rank]
         raise ValueError(f"rank {rank} holds the chunks {held}, got {number}; report each once")
 
     def _settle(self, rank: int, grant: Grant) -> None:
-        del self._open[grant.number]
-        self._room[rank] += 1
-        self._load[rank] -= grant.stop - grant.start
+        """The chunk is over: *rank* has done it, or nobody need."""
+        holder, _ = self._open.pop(grant.number)
+        for each in (holder, *self._also.pop(grant.number, ())):
+            self._room[each] += 1
+            self._load[each] -= grant.stop - grant.start
+            if each != rank:
+                self._moot.add((each, grant.number))
+                self._news.append((each, grant.number))
