@@ -8,6 +8,7 @@ comprehension gives.  Importing this package starts no MPI.
 """
 
 from mpicomp._version import version as __version__
+from mpicomp.engine.distributed import Distributed
 from mpicomp.errors import (
     BatchError,
     CollectiveMismatch,
@@ -64,6 +65,7 @@ __all__ = [
     "ComprehensionError",
     "ConcurrentCallError",
     "Cyclic",
+    "Distributed",
     "Journal",
     "JournalError",
     "JournalWarning",

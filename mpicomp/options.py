@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         """What every verb accepts."""
 
         comm: Intracomm | None
-        root: int | None
+        root: int | str | None
         schedule: str | Schedule | PlanLike
         errors: str
         dispatch: str | None
@@ -58,8 +58,9 @@ class options:  # reads as a verb: with options(...)
     ----------
     comm : mpi4py.MPI.Intracomm, optional
         The ranks that take part; None is ``COMM_WORLD``.
-    root : int or None, optional
-        The rank that gets the value; None: every rank does.
+    root : int, None or "stay", optional
+        The rank that gets the value; None: every rank does; ``"stay"``: nobody, each rank keeps
+        what it has computed, as a `Distributed`.
     schedule : str, optional
         ``"static"``, ``"static,b"``, ``"dynamic,b"``, ``"guided"``, ``"weighted,weights=2:1"``, …:
         see docs/schedules.md.
@@ -146,6 +147,7 @@ class Options:
         "retries",
         "root",
         "schedule",
+        "stays",
         "timeout",
     )
     careful: bool  # each item is computed by itself
@@ -161,6 +163,7 @@ class Options:
     retries: int
     root: int | None
     schedule: Schedule | OwnPlan
+    stays: bool  # the value; then the root is None
     timeout: float | None
 
     def __init__(self, given: Common, usual: str = AUTO) -> None:
@@ -185,6 +188,14 @@ class Options:
             )
         if self.reissue:
             self.dispatch = "master"
+        self.stays = isinstance(chosen["root"], str)
+        if self.stays:
+            self.root = None
+        if self.stays and self.reissue:
+            raise OptionError(
+                'root="stay" leaves values with the rank that computed them, and with reissue=True '
+                "that can be several; leave one of them out"
+            )
         self.schedule = _schedule(chosen["schedule"], usual)
         if self.dispatch == "counter" and self.schedule.kind in ("static", "adaptive"):
             raise OptionError(
@@ -277,15 +288,17 @@ def _as_given(_: str, value: Any) -> Any:
     return value
 
 
-def _rank(name: str, value: Any) -> int | None:
-    if value is None:
-        return None
+def _rank(name: str, value: Any) -> int | str | None:
+    if value is None or (isinstance(value, str) and value == "stay"):
+        return value
     try:
         rank = index(value)
     except TypeError:
         rank = -1
     if rank < 0 or isinstance(value, bool):
-        raise OptionError(f"{name} must be a rank or None (every rank), got {value!r}")
+        raise OptionError(
+            f'{name} must be a rank or None (every rank) or "stay" (each its own), got {value!r}'
+        )
     return rank
 
 

@@ -58,6 +58,11 @@ def _call(
                 f'errors="return" puts an exception in the place of an item, and {verb} has no '
                 "such places; use plist, pset, pmap or pfor, or handle the error in the item"
             )
+        if asked.stays and not collected.can_stay:
+            raise OptionError(
+                f'root="stay" leaves each rank its part of a list or array, and {verb} gives one '
+                "value; write root=None for every rank to have it, or use plist, parray or pmap"
+            )
         events: list[Any] | None = [] if recording() else None
         return Call(verb, apart, collected, asked, detail, events, also, keeper_for(asked))
 

@@ -13,6 +13,7 @@ from mpicomp.engine.call import BEGIN, CLOSE, Call, Header, disagree, unpack
 from mpicomp.engine.watch import watch
 from mpicomp.errors import OptionError
 from mpicomp.plan.failure import Failure
+from mpicomp.plan.spread import check_spread
 from mpicomp.wire import transport, vigil
 
 TYPE_CHECKING = False
@@ -45,6 +46,7 @@ class Agreement:
         try:
             call = build()
             check_root(call.options.root, world)
+            check_source(call, world)
             limit.check(call.options)
             metering.check(call.options)
             watch(call, world.rank)
@@ -108,6 +110,18 @@ def check_root(root: int | None, world: World) -> None:
             f"root={root} is outside the communicator, whose ranks are 0 to {world.size - 1}; "
             "write root=0, or root=None for every rank"
         )
+
+
+def check_source(call: Call, world: World) -> None:
+    """Raise `ComprehensionError` for values that lie on other ranks than those of *world*."""
+    source = call.comprehension.source
+    if source.spread is not None:
+        if call.keeper is not None:
+            raise OptionError(
+                "a journal keeps what became of a source that can be had again, and these values "
+                "lie on the ranks of this run; leave journal= out here"
+            )
+        check_spread(source, world, world.size == 1)
 
 
 def raise_from(

@@ -27,6 +27,7 @@ class Arrayed(Collector):
     """Values as an array of one dtype."""
 
     sets_up = True
+    can_stay = True
     eager = True
 
     def __init__(self, dtype: Any) -> None:
@@ -91,6 +92,13 @@ class Arrayed(Collector):
         else:
             self.parts.append(values)
             grown_by(self.rows, rows)
+
+    def stayed(self) -> tuple[Any, list[Row]]:
+        if self.out is not None:  # this rank is alone
+            n = len(self.out)
+            return self.out, [Row(0, 1, n, n)]
+        parts = [part for part in self.parts if len(part)]
+        return (self._joined(parts) if parts else self.np.empty(0, self.dtype)), self.rows
 
     def _joined(self, parts: list[Any]) -> Any:
         return self.np.concatenate(parts, dtype=self._dtype_of(parts))

@@ -119,6 +119,7 @@ class Call(NamedTuple):
             str(options.schedule),
             options.dispatch,
             options.root,
+            options.stays,
             options.errors,
             options.retries,
             options.timeout,
@@ -149,7 +150,8 @@ class Call(NamedTuple):
         options = self.options
         return (
             f"{self.verb}{self.comprehension.at} over {source!r}, "
-            f"schedule={options.schedule}, root={options.root}, errors={options.errors!r}"
+            f"schedule={options.schedule}, root={'stay' if options.stays else options.root}, "
+            f"errors={options.errors!r}"
             f"{self.detail and ', ' + self.detail}"
         )
 

@@ -61,6 +61,8 @@ class Collector:
         Pieces have to be of step 1, also where each item gives one value.
     keeps_errors : bool
         An exception can stand in an item's place.
+    can_stay : bool
+        Its values can be left on the ranks, and ``stayed`` gives them.
     sets_up : bool
         ``prepare`` exchanges messages.
     keeps_all : bool
@@ -76,6 +78,7 @@ class Collector:
     by_leaf = False
     contiguous = False
     keeps_errors = False
+    can_stay = False
     sets_up = False
     keeps_all = False
     has_exceptions = False
@@ -113,6 +116,10 @@ class Collector:
         """Take in what a `fresh` one has `kept`."""
         raise TypeError
 
+    def stayed(self) -> tuple[Any, list[Row]]:
+        """This rank's values and their rows, where they can stay."""
+        raise TypeError
+
     def finish(self, exports: list[Any], n: int) -> Any:
         """The result, from every rank's export in rank order; *n* items in all."""
         raise TypeError
@@ -142,6 +149,7 @@ class Listed(Collector):
         self.contiguous = thin is not None
         self.keeps_errors = keeps_errors
         self.keeps_all = thin is None
+        self.can_stay = thin is None and build is None
         self.values: list[Any] = []
         self.rows: list[Row] = []
 
@@ -164,6 +172,9 @@ class Listed(Collector):
 
     def export(self) -> Any:
         return self.values
+
+    def stayed(self) -> tuple[list[Any], list[Row]]:
+        return self.values, self.rows
 
     def fresh(self) -> Listed:
         return Listed(self.build, self.thin, self.keeps_errors)

@@ -34,6 +34,7 @@ from mpicomp.plan.cutting import cut_of
 from mpicomp.plan.decomposition import Block
 from mpicomp.plan.source import Stream
 from mpicomp.plan.spans import SpanSizer
+from mpicomp.plan.spread import own_runs
 from mpicomp.wire.counter import counter_of
 from mpicomp.wire.transport import NothingSent, broadcast_object
 
@@ -127,9 +128,11 @@ def _shared_out(
     if call.keeper is not None:
         resume(world, call, source, n, root)
     left = missing(call, n)
-    dispatch = _dispatch_of(call, n)
-    plan: PlanLike | Sorted | Cuts | None
-    if call.options.cost is not None:
+    dispatch = _dispatch_of(call, n) if source.spread is None else "in place"
+    plan: PlanLike | Sorted | Cuts | None = None
+    if source.spread is not None:
+        pass
+    elif call.options.cost is not None:
         plan = planned(world, call, source, n, root)
     else:
         plan = _plan_of(call, dispatch, n, world.size)
@@ -152,9 +155,18 @@ def _dispatched(setting: Setting, agreed: Agreement, dispatch: str) -> Computed:
         return Computed(*rounds(world, call, root, cutoff))
     if n is not None:
         call.collector.prepare(world, n, call.comprehension.one_to_one, call.options.root)
+    if dispatch == "in place":
+        return _in_place(setting, agreed)
     if dispatch == "static":
         return _static(setting, agreed)
     return _counter(setting) if dispatch == "counter" else _master(setting)
+
+
+def _in_place(setting: Setting, agreed: Agreement) -> Computed:
+    """Items that lie on the ranks are computed there, whatever the schedule."""
+    world, call, _, source, _, n, cutoff, *_ = setting
+    runs = own_runs(source, call.strided)
+    return Computed(compute(world, call, source, runs, cutoff, agreed.glance), n or 0)
 
 
 def _dispatch_of(call: Call, n: int | None) -> str:

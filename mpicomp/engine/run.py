@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import Any
 
 from mpicomp.engine import limit, metering
-from mpicomp.engine.agree import Agreement, blamed, check_root, place, raise_first
+from mpicomp.engine.agree import Agreement, blamed, check_root, check_source, place, raise_first
 from mpicomp.engine.auto import remember
 from mpicomp.engine.call import LEAVE, Call, unpack
 from mpicomp.engine.compute import Caught, at_work, compute, drain, source_note
@@ -27,6 +27,7 @@ from mpicomp.engine.keeping import missing, spread
 from mpicomp.engine.keyed import meet
 from mpicomp.engine.resuming import resume
 from mpicomp.engine.share import at_hand
+from mpicomp.engine.stay import as_parts, stayed
 from mpicomp.engine.timing import keep
 from mpicomp.engine.watch import watch
 from mpicomp.errors import ConcurrentCallError
@@ -62,7 +63,9 @@ def run(verb: str, comm: MPI.Intracomm | None, build: Callable[[], Call]) -> Any
         Gives the `Call`; what it raises is raised on every rank.
     """
     if nested():
-        return serial(World(), build())  # its other ranks know nothing of it
+        call = build()
+        check_source(call, World())
+        return serial(World(), call)  # its other ranks know nothing of it
     ranks = world(comm)
     if ranks.comm is None:
         return _by_itself(ranks, build)
@@ -84,6 +87,7 @@ def run(verb: str, comm: MPI.Intracomm | None, build: Callable[[], Call]) -> Any
 def _by_itself(ranks: World, build: Callable[[], Call]) -> Any:
     call = build()
     check_root(call.options.root, ranks)
+    check_source(call, ranks)
     limit.check(call.options)
     if call.options.cost is not None:
         check_cost(call, call.comprehension.source.n, alone=True)
@@ -205,7 +209,10 @@ def _serially(ranks: World, call: Call) -> Any:
     if caught is not None and caught.exception is not None:
         tell(caught.exception, caught.notes)
         raise caught.exception
-    value = call.collector.finish([own(call, in_order=call.keeper is None)], n)
+    if call.options.stays:
+        value: Any = as_parts(ranks, call, n, stayed(call))
+    else:
+        value = call.collector.finish([own(call, in_order=call.keeper is None)], n)
     keep(ranks, call, n, began, perf_counter(), None)
     return value
 
@@ -262,9 +269,11 @@ def conclude(ranks: World, call: Call, done: Computed, cutoff: Cutoff, began: fl
     caught, n, in_order, counter, choice, meter = done
     root = call.options.root
     mine = Sending()
-    if (caught is None or caught.exception is None) and ranks.rank != root:
+    stays, left = call.options.stays, None
+    if (caught is None or caught.exception is None) and (stays or ranks.rank != root):
         try:
-            payload = packed(call, in_order)
+            left = stayed(call) if stays else None
+            payload = None if stays else packed(call, in_order)
         except BaseException as exc:
             caught = Caught(n, exc, (f"  in the results of rank {ranks.rank}, {ranks.host}",))
         else:
@@ -281,6 +290,9 @@ def conclude(ranks: World, call: Call, done: Computed, cutoff: Cutoff, began: fl
         forget(ranks, headers, mine, root)
         raise_first(ranks, call, headers, caught)
     n = max(n, *(h.e for h in headers))  # of a stream, the root alone knows
-    value = collect(ranks, call, headers, mine, in_order, n)
+    if stays:
+        value: Any = as_parts(ranks, call, n, left)
+    else:
+        value = collect(ranks, call, headers, mine, in_order, n)
     keep(ranks, call, n, began, met, headers, choice)
     return value

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Any, Self
 
+    from mpicomp.plan.spread import Spread
+
 
 def length(indices: range) -> int:
     """``len`` of a range of any size (the builtin stops at ``sys.maxsize``)."""
@@ -63,12 +65,15 @@ class Source:
         Every rank can make it alone (it is made of ranges): nothing has to be sent.
     one_to_one : bool
         Each position gives exactly one item (not so for ``filter``).
+    spread : Spread or None
+        Somewhere in it, what lies on the ranks already: see `mpicomp.plan.spread`.
     """
 
     __slots__ = ("n",)
     n: int | None
     known = False
     one_to_one = True
+    spread: Spread | None = None
 
     def __repr__(self) -> str:
         return f"a {type(self).__name__.lower()} of {self.n} items"
@@ -215,6 +220,10 @@ class Branch(Source):
     @property
     def one_to_one(self) -> bool:  # type: ignore[override]  # a constant in the leaves
         return all(child.one_to_one for child in self.children)
+
+    @property
+    def spread(self) -> Spread | None:  # type: ignore[override]  # a constant in the leaves
+        return next((child.spread for child in self.children if child.spread is not None), None)
 
     def leaves(self) -> list[Data]:
         return [leaf for child in self.children for leaf in child.leaves()]
