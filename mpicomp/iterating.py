@@ -108,6 +108,11 @@ def _call(gen: object, ordered: object, window: int | None, options: Common) -> 
         raise OptionError("piter gives values on one rank; write root=0, and send them on")
     if asked.dispatch == "counter":
         raise OptionError('piter has a master, got dispatch="counter"; leave it out')
+    if asked.check is not None:
+        raise OptionError(
+            f"piter gives values before it could check them, got check={asked.check!r}; "
+            "try it with plist"
+        )
     if asked.reissue:
         raise OptionError("piter hands out each chunk once, got reissue=True; leave it out")
     if asked.stays:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         progress: bool
         journal: str | PathLike[str] | Store | Journal | None
         reissue: bool
+        check: str | None
 
 
 AUTO, WHOLE, SPREAD = "auto", "static", "static,16"
@@ -98,6 +99,9 @@ class options:  # reads as a verb: with options(...)
     reissue : bool, optional
         Near the end, ranks that are free compute again what others have not finished, and the
         first counts.  For items without side effects.
+    check : {"shuffle"}, optional
+        Run some items again, in another order and on another rank, and say what differs: a
+        `SideEffectWarning` on the root, or with ``effects="raise"`` a `SideEffectError`.
 
     Raises
     ------
@@ -135,6 +139,7 @@ class Options:
 
     __slots__ = (
         "careful",
+        "check",
         "comm",
         "cost",
         "dispatch",
@@ -151,6 +156,7 @@ class Options:
         "timeout",
     )
     careful: bool  # each item is computed by itself
+    check: str | None
     comm: Intracomm | None
     cost: Any
     dispatch: str | None
@@ -176,6 +182,7 @@ class Options:
         if self.patience is None:
             self.patience = patience_of_job()
         self.careful = self.retries > 0 or self.timeout is not None or self.reissue
+        self.careful = self.careful or self.check is not None
         if self.reissue and self.dispatch == "counter":
             raise OptionError(
                 "reissue=True needs a master who knows what is unfinished; write "
@@ -347,7 +354,8 @@ def _journal(_: str, value: Any) -> Journal | None:
 def _one_of(*words: str | None) -> Callable[[str, Any], Any]:
     """A check that the option is one of *words*; None among them: it may be left unsaid."""
     said = [f'"{word}"' for word in words if word is not None]
-    listed = " or ".join([", ".join(said[:-1]), said[-1]])
+    listed = " or ".join(filter(None, [", ".join(said[:-1]), said[-1]]))
+    listed += " or None" if len(said) == 1 else ""
 
     def check(name: str, value: Any) -> Any:
         if value not in words:
@@ -386,6 +394,7 @@ _TABLE: Mapping[str, tuple[Any, Callable[[str, Any], Any]]] = {
     "progress": (False, _flag),
     "journal": (None, _journal),
     "reissue": (False, _flag),
+    "check": (None, _one_of(None, "shuffle")),
 }
 """Each option: what it is where nobody says it, and what its value goes through."""
 _DEFAULTS: Mapping[str, Any] = {name: default for name, (default, _) in _TABLE.items()}

@@ -17,6 +17,7 @@ from mpicomp.engine.call import Call
 from mpicomp.engine.collect import Folded, Listed, Searched, Summed, dict_of, picked, set_of
 from mpicomp.engine.keeping import keeper_for
 from mpicomp.engine.run import run
+from mpicomp.engine.shuffled import sampler_for
 from mpicomp.errors import OptionError
 from mpicomp.options import AUTO, SPREAD, WHOLE, Options, chosen
 from mpicomp.plan.batch import batched_map
@@ -64,7 +65,8 @@ def _call(
                 "value; write root=None for every rank to have it, or use plist, parray or pmap"
             )
         events: list[Any] | None = [] if recording() else None
-        return Call(verb, apart, collected, asked, detail, events, also, keeper_for(asked))
+        sampler = sampler_for(asked.check)
+        return Call(verb, apart, collected, asked, detail, events, also, sampler, keeper_for(asked))
 
     return run(verb, Options.comm_of(options), build)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mpicomp.engine.collect import Collector
     from mpicomp.engine.keeping import Keeper
     from mpicomp.engine.metering import Meter
+    from mpicomp.engine.shuffled import Sampler
     from mpicomp.options import Options
     from mpicomp.plan.comprehension import Comprehension
     from mpicomp.wire.world import World
@@ -63,6 +64,7 @@ class Call(NamedTuple):
     detail: str = ""
     events: list[tuple[int, int, int, float, float]] | None = None  # (start, stop, step, from, to)
     also: tuple[object, ...] = ()  # functions of the user's that combine values
+    sampler: Sampler | None = None  # what is run again: `mpicomp.engine.shuffled`
     keeper: Keeper | None = None  # where finished pieces are told apart and kept
     meter: Meter | None = None  # who is told how many items are done
 
@@ -125,6 +127,7 @@ class Call(NamedTuple):
             options.timeout,
             options.patience,
             options.reissue,
+            options.check,
             self.detail,
             self.events is not None,
             options.cost is not None,

@@ -198,6 +198,8 @@ def _item_by_item(world: World, call: Call, source: Source, piece: range) -> Cau
             notes = _notes(world, call, item.start, source) + attempts_note(times)
             if call.options.errors == "raise" or not isinstance(exc, Exception):
                 return Caught(item.start, exc, notes)
+        elif call.sampler is not None:
+            call.sampler.note(world, call, source, item, found)
         done += found
         stop = place + len(item)
         if exc is None and not each:

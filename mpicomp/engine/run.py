@@ -27,6 +27,7 @@ from mpicomp.engine.keeping import missing, spread
 from mpicomp.engine.keyed import meet
 from mpicomp.engine.resuming import resume
 from mpicomp.engine.share import at_hand
+from mpicomp.engine.shuffled import recheck
 from mpicomp.engine.stay import as_parts, stayed
 from mpicomp.engine.timing import keep
 from mpicomp.engine.watch import watch
@@ -65,7 +66,7 @@ def run(verb: str, comm: MPI.Intracomm | None, build: Callable[[], Call]) -> Any
     if nested():
         call = build()
         check_source(call, World())
-        return serial(World(), call)  # its other ranks know nothing of it
+        return serial(World(), call._replace(sampler=None))  # its other ranks know nothing of it
     ranks = world(comm)
     if ranks.comm is None:
         return _by_itself(ranks, build)
@@ -209,6 +210,7 @@ def _serially(ranks: World, call: Call) -> Any:
     if caught is not None and caught.exception is not None:
         tell(caught.exception, caught.notes)
         raise caught.exception
+    recheck(ranks, call)
     if call.options.stays:
         value: Any = as_parts(ranks, call, n, stayed(call))
     else:
@@ -289,6 +291,12 @@ def conclude(ranks: World, call: Call, done: Computed, cutoff: Cutoff, began: fl
     if blamed(headers) is not None:
         forget(ranks, headers, mine, root)
         raise_first(ranks, call, headers, caught)
+    if call.sampler is not None:
+        try:
+            recheck(ranks, call)
+        except BaseException:
+            forget(ranks, headers, mine, root)
+            raise
     n = max(n, *(h.e for h in headers))  # of a stream, the root alone knows
     if stays:
         value: Any = as_parts(ranks, call, n, left)

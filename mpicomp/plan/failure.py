@@ -74,11 +74,12 @@ def notes_for(
     index: int | None, value: object, rank: int, host: str, where: str, line: str
 ) -> tuple[str, ...]:
     """The lines that say which item it was."""
-    item = "in the source itself" if index is None else f"in item {index} (x={_short(value)})"
+    item = "in the source itself" if index is None else f"in item {index} (x={shortened(value)})"
     return (f"  {item} on rank {rank}, {host}", f"  {line}    ({where})" if line else f"  {where}")
 
 
-def _short(value: object) -> str:
+def shortened(value: object) -> str:
+    """*value* for people, in a few dozen characters."""
     import reprlib
 
     try:
@@ -111,7 +112,7 @@ def _text(exc: BaseException) -> str:
     try:
         return str(exc)
     except BaseException:
-        return _short(exc.args)
+        return shortened(exc.args)
 
 
 def _part(value: object) -> bytes:
@@ -119,7 +120,7 @@ def _part(value: object) -> bytes:
         packed = pickle.dumps(value)
         pickle.loads(packed)
     except BaseException:
-        return pickle.dumps(_short(value))
+        return pickle.dumps(shortened(value))
     return packed
 
 
