@@ -26,6 +26,8 @@ from mpicomp.errors import (
     SideEffectWarning,
     TransportError,
 )
+from mpicomp.fronts.joblib import register_joblib
+from mpicomp.fronts.pool import Pool
 from mpicomp.iterating import piter
 from mpicomp.journal.journal import Journal
 from mpicomp.loop import Outcome, pfor
@@ -75,6 +77,7 @@ __all__ = [
     "Outcome",
     "Part",
     "PatienceError",
+    "Pool",
     "Record",
     "RemoteError",
     "ScheduleError",
@@ -103,6 +106,7 @@ __all__ = [
     "pset",
     "psum",
     "record",
+    "register_joblib",
     "scatter",
     "seeded",
     "simulate",

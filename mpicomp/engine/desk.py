@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
-from mpicomp.engine.hand import BACK, BROKEN, BYE, DONE, END, FAILED, HELLO, SOME, TAKE
+from mpicomp.engine.hand import BACK, BYE, DONE, END, FAILED, HELLO, SOME, TAKE, UNFIT
 from mpicomp.wire.world import wait
 
 TYPE_CHECKING = False
@@ -33,8 +33,8 @@ class Load(NamedTuple):
 class Counter(Protocol):
     """The other side of the desk: whose work it is."""
 
-    def load(self, grant: Grant) -> Load:
-        """The items of a grant; as many as are to go in one letter."""
+    def load(self, grant: Grant, rank: int) -> Load:
+        """The items of a grant for *rank*; as many as are to go in one letter."""
 
     def keep(self, grant: Grant) -> None:
         """A grant for the rank at the desk itself."""
@@ -45,8 +45,8 @@ class Counter(Protocol):
     def fail(self, item: int, blobs: Sequence[Any]) -> None:
         """An item has failed."""
 
-    def broken(self, rank: int, blobs: Sequence[Any]) -> None:
-        """A rank cannot work."""
+    def unfit(self, rank: int, blobs: Sequence[Any]) -> None:
+        """A rank cannot work; the failure says why."""
 
     def learn(self, items: int, seconds: float) -> None:
         """So many items took so long."""
@@ -62,14 +62,31 @@ class Desk:
     counter : Counter
     rank, size : int
         Of the desk itself, and the ranks in all.
+    workers : int, optional
+        How many other ranks are given work: those that come first; by default all.
+
+    Attributes
+    ----------
+    hired : int
+        Ranks that have come.
     """
 
-    def __init__(self, mail: Mail, flow: Flow, counter: Counter, rank: int, size: int) -> None:
+    def __init__(
+        self,
+        mail: Mail,
+        flow: Flow,
+        counter: Counter,
+        rank: int,
+        size: int,
+        workers: int | None = None,
+    ) -> None:
         self._mail = mail
         self.flow = flow
         self._counter = counter
         self._rank = rank
         self._others = [other for other in range(size) if other != rank]
+        self._workers = size if workers is None else workers
+        self.hired = 0
         self._gone = 0
 
     def serve(self) -> bool:
@@ -105,7 +122,7 @@ class Desk:
 
     def _send(self, rank: int, grant: Grant) -> bool:
         """Send what a grant holds; False when that is nothing after all."""
-        load = self._counter.load(grant)
+        load = self._counter.load(grant, rank)
         something = load.stop > grant.start and bool(load.words)
         if load.ends:
             self.flow.stop(load.stop)
@@ -132,8 +149,12 @@ class Desk:
             self._counter.fail(item, blobs)
         elif kind == BYE:
             self._gone += 1
-        elif kind == BROKEN:
-            self._counter.broken(rank, blobs)
+        elif kind == UNFIT:
+            self._counter.unfit(rank, blobs)
+        elif kind == HELLO:
+            self.hired += 1
+            if self.hired > self._workers:
+                return
         if kind in (HELLO, DONE, FAILED, BACK):
             self.give(rank)
 

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import pickle
 import threading
-from operator import length_hint
 from sys import maxsize
 from time import perf_counter
 from typing import Any
 
 from mpicomp.engine.batch import Batch
-from mpicomp.engine.careful import attempt, attempts_note
-from mpicomp.engine.compute import item_notes, settled, source_note
+from mpicomp.engine.compute import source_note
 from mpicomp.engine.desk import Desk, Load
 from mpicomp.engine.hand import SLOW, Hand, Own
-from mpicomp.engine.shelf import STREAMED, Shelf, unfolded
+from mpicomp.engine.pieces import NOTHING, Pieces
+from mpicomp.engine.shelf import Shelf
 from mpicomp.plan.failure import Failure, tell
 from mpicomp.plan.flow import PACE, Flow, Outlet
-from mpicomp.plan.source import Data, Stream, length
 from mpicomp.wire.forms import decode, encode
 from mpicomp.wire.mail import Mail
 from mpicomp.wire.world import wait
@@ -34,90 +32,13 @@ if TYPE_CHECKING:
     from mpicomp.engine.run import Hold
     from mpicomp.engine.shelf import Held
     from mpicomp.plan.cutting import Cut, Grant
-    from mpicomp.plan.source import Source
     from mpicomp.wire.world import World
 
-_NOTHING = -1
 _LISTEN = 0.003  # seconds between two looks of the second thread
 _STRETCH = 0.001  # seconds for which the root works before it looks again
 _LARGE = 1 << 22  # bytes of items in one letter, unless one item has more
 _GULP, _QUICK = 64, 1e-4  # items read at once; seconds in which that is quick
 _WIDTH = 4 * PACE  # seconds of work for each rank in the window
-
-
-class Pieces:
-    """What the ranks do with a batch of a comprehension's items: a `Trade`."""
-
-    def __init__(self, world: World, call: Call) -> None:
-        self._world = world
-        self._call = call
-        self._streamed = call.streamed()
-        self._source: Source = Data([])
-        self._probe: object = None
-
-    def open(self, words: Sequence[int], blobs: Sequence[Any]) -> tuple[Batch, Iterator[Any]]:
-        number, start, stop, kind, form, one_each, splits = words
-        batch = Batch(number, start, stop, bool(one_each), bool(splits))
-        return batch, self._received(batch, kind, form, blobs)
-
-    def _received(
-        self, batch: Batch, kind: int, form: int, blobs: Sequence[Any]
-    ) -> Iterator[Any]:
-        self._source, self._probe = Data([]), None
-        sent = None if form == _NOTHING else decode(form, blobs)
-        source = unfolded(self._call, range(batch.start, batch.stop), kind, sent)
-        yield from self.values(batch, source, kind)
-
-    def values(self, batch: Batch, source: Source, kind: int) -> Iterator[Any]:
-        """What the items of *source* give, which are those of the batch."""
-        call = self._streamed if kind == STREAMED else self._call
-        self._source = source
-        if call.options.errors == "raise" and not call.options.careful:
-            items, self._probe = source.open()
-            yield from call.comprehension.make(batch.feed(items))
-            return
-        while batch.step():
-            yield from self._one(call, source, batch.at - 1, batch.at - 1 - batch.start)
-
-    def _one(self, call: Call, source: Source, item: int, place: int) -> Iterator[Any]:
-        """One item, tried as often as the options say."""
-
-        def about() -> str:
-            return "\n".join(self._notes(item, place))
-
-        found: list[Any] = []
-        exc, times = attempt(call, source, range(place, place + 1), found, about)
-        yield from found
-        if exc is None:
-            return
-        if call.options.errors == "raise" or not isinstance(exc, Exception):
-            tell(exc, attempts_note(times))
-            raise exc
-        yield settled(exc, self._notes(item, place) + attempts_note(times))
-
-    def failed_at(self, batch: Batch) -> tuple[int, tuple[str, ...]]:
-        """Which item is at work, and what to say of it."""
-        place = max(0, batch.at - 1 - batch.start)
-        if not batch.splits and self._probe is not None:
-            n = length(range(batch.start, batch.stop))
-            place = max(0, n - length_hint(self._probe) - 1)
-        return batch.start + place, self._notes(batch.start + place, place)
-
-    def _notes(self, item: int, place: int) -> tuple[str, ...]:
-        return item_notes(self._world, self._call, item, self._source, place)
-
-    def pack(self, found: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
-        if not found:
-            return (_NOTHING,), ()
-        payload = encode(found, has_exceptions=self._call.options.errors == "return")
-        return (payload.form,), payload.blobs
-
-    def fail(self, batch: Batch, exc: BaseException) -> tuple[int, Sequence[Any]]:
-        item, notes = self.failed_at(batch)
-        return item, (pickle.dumps(Failure(exc, item, notes)),)
-
-    def weight(self, value: Any) -> int:
-        return 0
 
 
 def work(world: World, call: Call, root: int) -> None:
@@ -365,12 +286,12 @@ class Iterating:
     def keep(self, grant: Grant) -> None:
         self._mine.append((grant, perf_counter()))
 
-    def load(self, grant: Grant) -> Load:
+    def load(self, grant: Grant, rank: int) -> Load:
         stop = min(grant.stop, grant.start + self._most)
         while True:
             held = self._held(grant._replace(stop=stop))
             kind, sent = self._shelf.travelling(held)
-            words = [kind, _NOTHING, self._call.comprehension.one_to_one, self._splits]
+            words = [kind, NOTHING, self._call.comprehension.one_to_one, self._splits]
             if sent is None:
                 return Load(stop, words, ())
             try:
@@ -397,7 +318,7 @@ class Iterating:
     def unload(self, run: range, words: Sequence[int], blobs: Sequence[Any], rank: int) -> None:
         (form,) = words
         try:
-            values = decode(form, blobs) if form != _NOTHING else []
+            values = decode(form, blobs) if form != NOTHING else []
         except BaseException as exc:
             note = f"  in values of items {run.start} to {run.stop - 1}, received from rank {rank}"
             self._failed(run.start, exc, (note,))
@@ -409,7 +330,7 @@ class Iterating:
         self._failures.setdefault(item, (pickle.loads(blobs[0]), None))
         self._outlet.fail(item)
 
-    def broken(self, rank: int, blobs: Sequence[Any]) -> None:
+    def unfit(self, rank: int, blobs: Sequence[Any]) -> None:
         raise pickle.loads(blobs[0]).exception()
 
     def learn(self, items: int, seconds: float) -> None:
@@ -453,18 +374,3 @@ class _Soon:
 
 def _source(world: World) -> tuple[str, ...]:
     return (source_note(world),)
-
-
-def one_by_one(world: World, call: Call) -> Iterator[Any]:
-    """The same on one rank, where errors are to be returned."""
-    source = call.comprehension.source
-    if isinstance(source, Stream):
-        call = call.streamed()
-        items: Iterator[Any] = iter(source.iterator)
-    else:
-        items = iter(range(source.n or 0))
-    pieces = Pieces(world, call)
-    for at, item in enumerate(items):
-        batch = Batch(0, at, at + 1)
-        one = Data([item]) if isinstance(source, Stream) else source.cut(range(item, item + 1))
-        yield from pieces.values(batch, one, _NOTHING)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mpicomp.wire.mail import Mail
 
-HELLO, SOME, DONE, FAILED, BACK, BYE, BROKEN = range(7)
+HELLO, SOME, DONE, FAILED, BACK, BYE, UNFIT = range(7)
 TAKE, END = range(2)
 SLOW = 0.02  # seconds after which an item is not waited for by those behind it
 _TELL = 0.01  # seconds after which values are sent before their batch is done
@@ -35,6 +35,9 @@ class Trade(Protocol):
 
     def open(self, words: Sequence[int], blobs: Sequence[Any]) -> tuple[Batch, Iterator[Any]]:
         """The batch that a letter holds, and the values of its items, computed as asked for."""
+
+    def pass_by(self, words: Sequence[int], blobs: Sequence[Any]) -> None:
+        """A batch is given back as it came: keep what else its letter holds."""
 
     def pack(self, found: list[Any]) -> tuple[Sequence[int], Sequence[Any]]:
         """Values as words and blobs."""
@@ -64,12 +67,19 @@ class Hand:
         self._over = threading.Event()
         self._asked = perf_counter()
 
-    def serve(self) -> tuple[int, list[int], list[Any]]:
-        """Work until the desk says END; that letter."""
+    def serve(
+        self, prepare: Callable[[], Sequence[Any] | None] | None = None
+    ) -> tuple[int, list[int], list[Any]]:
+        """Work until the desk says END; that letter.
+
+        *prepare* comes before the first batch; what it gives is told as the reason why this rank
+        cannot work.
+        """
         watcher = threading.Thread(target=self._watch, name="mpicomp-hand", daemon=True)
         watcher.start()
         try:
-            self._post(HELLO)
+            problem = prepare() if prepare else None
+            self._post(HELLO if problem is None else UNFIT, blobs=problem or ())
             while (letter := self._next())[0] != END:
                 self._work(*letter)
         finally:
@@ -77,10 +87,6 @@ class Hand:
             watcher.join()
         self._post(BYE)
         return letter
-
-    def broken(self, blobs: Sequence[Any]) -> None:
-        """Tell the desk that this rank cannot work."""
-        self._post(BROKEN, blobs=blobs)
 
     def _next(self) -> tuple[int, list[int], list[Any]]:
         while True:
@@ -187,6 +193,7 @@ class Hand:
             self._post(BACK, batch.number, at)
         while (letter := self._mail.take()) is not None:
             if letter[1][0] == TAKE:
+                self._trade.pass_by(letter[1][1:], letter[2])
                 self._post(BACK, letter[1][1], letter[1][2])
             else:
                 batch.give_back()

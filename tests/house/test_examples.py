@@ -189,6 +189,19 @@ def test_uneven(ranks: int) -> None:
     assert rest
 
 
+@on_1_and_3_ranks
+def test_futures(ranks: int) -> None:
+    # OEIS A000043
+    assert output(ranks, "futures.py", "650") == "2 3 5 7 13 17 19 31 61 89 107 127 521 607\n"
+
+
+@on_1_and_3_ranks
+def test_twins(ranks: int) -> None:
+    lesser = [3, 5, 11, 17, 29, 41, 59, 71, 101, 107]  # OEIS A001359
+    expected = "".join(f"{p} {p + 2}\n" for p in lesser)
+    assert output(ranks, "twins.py", "2", "10") == expected
+
+
 def test_montecarlo() -> None:
     said = {output(ranks, "montecarlo.py", "20", "8") for ranks in (1, 2, 3, 5)}
     assert len(said) == 1, "all digits are the same on any number of ranks"

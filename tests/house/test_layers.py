@@ -22,6 +22,7 @@ LAYERS = (
     {"engine"},
     {"verbs", "loop", "mapreduce", "parts", "supervise", "iterating"},
     {"fronts", "launch", "bench", "doctor", "slurm"},
+    {"futures"},
     {"__init__"},
     {"cli", "__main__"},
 )

@@ -1,0 +1,374 @@
+"""The thread behind an executor: it hands out tasks and sets futures.
+
+Rules of this file: it alone sends and receives, after the ranks have met; futures are set, and so
+callbacks called, without the lock.
+
+    submit ── queue ──> office ── Flow ──> the ranks, and a thread of the root's if it computes too
+    Future <── set ───  office <── results ──┘
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import weakref
+from collections import deque
+from concurrent.futures import BrokenExecutor, Future
+from time import perf_counter
+from typing import Any
+
+from mpicomp.engine.batch import Batch
+from mpicomp.engine.desk import Desk, Load
+from mpicomp.engine.hand import SLOW
+from mpicomp.fronts.parcel import Slots, packed, unpacked
+from mpicomp.fronts.worker import BAD, CANCELLED
+from mpicomp.plan.flow import Flow
+from mpicomp.wire.mail import Mail
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mpicomp.engine.run import Hold
+    from mpicomp.fronts.parcel import Function
+    from mpicomp.plan.cutting import Grant
+    from mpicomp.wire.world import World
+
+_LARGE = 1 << 22  # bytes in one letter, unless one task has more
+_SHORT, _LONG = 2e-5, 1e-3  # seconds between two looks, while there is work
+_IDLE = 0.1  # and while there is none
+
+
+class Task:
+    """A call that was submitted."""
+
+    __slots__ = ("args", "function", "future", "kwargs", "running")
+
+    def __init__(
+        self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self.future: Future[Any] = Future()
+        self.function, self.args, self.kwargs = function, args, kwargs
+        self.running = False
+
+    def start(self) -> bool:
+        """From now on it cannot be cancelled; False when it has been."""
+        self.running = self.running or self.future.set_running_or_notify_cancel()
+        return self.running
+
+    def run(self) -> tuple[Any, BaseException | None]:
+        """Compute it here: its value, or what it raised."""
+        try:
+            return self.function.function(*self.args, **self.kwargs), None
+        except BaseException as exc:
+            return None, exc
+
+
+class Office:
+    """Tasks in, futures out.
+
+    Parameters
+    ----------
+    world : World
+    hold : Hold
+        Keeps the ranks until it closes.
+    owner : object
+        The executor: when it is gone, nobody submits any more.
+    workers : int or None
+        How many other ranks are given work.
+    prepare : callable or None
+        What the root's own thread does first; None: there is no such thread.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        hold: Hold,
+        owner: object,
+        workers: int | None,
+        prepare: Callable[[], object] | None,
+    ) -> None:
+        self.rank, self._hold = world.rank, hold
+        self._owner = weakref.ref(owner, lambda _: self.wake.set())
+        self.flow = Flow(world.size)
+        self._mail = Mail(world, world.rank)
+        self._desk = Desk(self._mail, self.flow, self, world.rank, world.size, workers)
+        self._slots = [Slots() for _ in range(world.size)]
+        self.queue: deque[Task] = deque()
+        self._tasks: dict[int, Task] = {}
+        self._known = 0
+        self._settled: deque[tuple[Task, Any, BaseException | None]] = deque()
+        self.lock = threading.RLock()
+        self.wake = threading.Event()
+        self.closing = False
+        self.cancelling = False
+        self.broken: BaseException | None = None
+        self.own = OwnTasks(self, prepare) if prepare else None
+        self._thread = threading.Thread(target=self._run, name="mpicomp-executor")
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until all is done."""
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._serve()
+        except BaseException as exc:
+            self._break(exc)
+        try:
+            with self.lock:
+                self.flow.stop(0)
+                if self.own is not None:
+                    self.own.over.set()
+                self._desk.end()
+            if self.own is not None:
+                self.own.thread.join()
+            self._publish()
+        except BaseException as exc:
+            self._break(exc)
+        finally:
+            self._hold.__exit__()
+
+    def _serve(self) -> None:
+        nap = _SHORT
+        while True:
+            self.wake.clear()
+            with self.lock:
+                over = self._over
+                heard = self._admit()
+                heard = self._desk.serve() or heard
+                if self.own is not None:
+                    self.own.unburden()
+            heard = self._publish() or heard
+            if self.broken is not None:
+                self._break(self.broken)
+                return
+            if over and not self._tasks and not self.queue:
+                return
+            if heard:
+                nap = _SHORT
+                continue
+            self.wake.wait(nap if self._tasks else _IDLE)
+            nap = min(_LONG, nap * 1.5)
+
+    @property
+    def _over(self) -> bool:
+        """Whether nothing will be submitted any more."""
+        return self.closing or self._owner() is None or not threading.main_thread().is_alive()
+
+    def _admit(self) -> bool:
+        """Let the flow know of what was submitted."""
+        count = len(self.queue)
+        if count:
+            for _ in range(count):
+                self._tasks[self._known] = self.queue.popleft()
+                self._known += 1
+            self._desk.hand_out(self.flow.extend(count))
+        if self.cancelling and (self._desk.hired or self.own):  # as if the workers had been there
+            self._cancel()
+        return bool(count)
+
+    def _cancel(self) -> None:
+        self.cancelling = False
+        for task in [*self._tasks.values(), *self.queue]:
+            if not task.running:
+                task.future.cancel()
+
+    def _publish(self) -> bool:
+        """Set the futures of what is done."""
+        some = bool(self._settled)
+        while self._settled:
+            task, value, exc = self._settled.popleft()
+            if exc is None:
+                task.future.set_result(value)
+            else:
+                task.future.set_exception(exc)
+        return some
+
+    def submit(self, task: Task) -> Future[Any]:
+        """Take in a task; when nothing can be computed any more, its future knows at once."""
+        self.queue.append(task)
+        self.wake.set()
+        if self.broken is not None:  # perhaps since the caller has looked
+            self._break(self.broken)
+        return task.future
+
+    def _break(self, cause: BaseException) -> None:
+        """Nothing can be computed any more: every future learns why."""
+        with self.lock:
+            self.broken = self.broken or cause
+            left = [*self._tasks.values(), *self.queue]
+            self._tasks.clear()
+            self.queue.clear()
+            self.flow.stop(0)
+        self._publish()
+        for task in left:
+            if task.start():
+                task.future.set_exception(self.error())
+
+    def error(self) -> BrokenExecutor:
+        """What to raise where it is broken."""
+        error = BrokenExecutor(
+            f"the executor is broken, and no task of it can be computed any more: {self.broken!r}"
+        )
+        error.__cause__ = self.broken
+        return error
+
+    def settle(self, number: int, value: Any, exc: BaseException | None = None) -> None:
+        """A task is done."""
+        task = self._tasks.pop(number, None)
+        if task is not None:
+            self._settled.append((task, value, exc))
+
+    def begin(self, number: int) -> Task | None:
+        """A task is about to be computed; None when it was cancelled."""
+        task = self._tasks.get(number)
+        if task is not None and not task.start():
+            del self._tasks[number]
+            return None
+        return task
+
+    def inside(self) -> None:
+        """From now on this thread runs tasks."""
+        self._hold.inside()
+
+    def take_back(self, number: int, at: int) -> None:
+        """The root's own thread gives back tasks."""
+        self._desk.hand_out(self.flow.returned(self.rank, number, at))
+
+    # what the desk asks
+
+    def load(self, grant: Grant, rank: int) -> Load:
+        slots = self._slots[rank]
+        functions: list[int] = []
+        words: list[int] = []
+        sent: list[Any] = []
+        blobs: list[Any] = []
+        size, some, number = 0, False, grant.start
+        for number in grant.items:
+            task = self.begin(number)
+            if task is None:
+                words += CANCELLED, 0
+                continue
+            try:
+                parts = packed((task.args, task.kwargs), "the arguments of a task")
+                slot, new = slots.find(task.function)
+            except BaseException as exc:
+                self.settle(number, None, exc)
+                words += CANCELLED, 0
+                continue
+            some = True
+            if new:
+                function = task.function.blobs()
+                functions += slot, len(function)
+                sent += function
+            words += slot, len(parts)
+            blobs += parts
+            size += sum(map(len, parts))
+            if size > _LARGE or len(functions) >= 2 * Slots.COUNT:
+                break
+        if not some:
+            return Load(number + 1, (), ())
+        return Load(number + 1, [len(functions) // 2, *functions, *words], sent + blobs)
+
+    def keep(self, grant: Grant) -> None:
+        assert self.own is not None, "a root that computes nothing asks for nothing"
+        self.own.keep(grant)
+
+    def unload(self, run: range, words: Sequence[int], blobs: Sequence[Any], rank: int) -> None:
+        at = 0
+        for number, kind, count in zip(words[::3], words[1::3], words[2::3], strict=True):
+            try:
+                value = unpacked(blobs[at : at + count])
+            except BaseException as exc:
+                self.settle(number, None, exc)
+            else:
+                if kind == BAD:
+                    self.settle(number, None, value.exception())
+                else:
+                    self.settle(number, value)
+            at += count
+
+    def fail(self, item: int, blobs: Sequence[Any]) -> None:
+        raise AssertionError("what a task raises is its result")
+
+    def unfit(self, rank: int, blobs: Sequence[Any]) -> None:
+        self.give_up(pickle.loads(blobs[0]).exception())
+
+    def give_up(self, exc: BaseException) -> None:
+        """A rank cannot work: none does."""
+        self.broken = self.broken or exc
+        self.wake.set()
+
+    def learn(self, items: int, seconds: float) -> None:
+        pass  # the flow learns by itself
+
+
+class OwnTasks:
+    """The root's own thread that computes; verbs in its tasks are serial, as in items.
+
+    Parameters
+    ----------
+    office : Office
+    prepare : callable
+        What it does first.
+    """
+
+    def __init__(self, office: Office, prepare: Callable[[], object]) -> None:
+        self._office = office
+        self._prepare = prepare
+        self._grants: deque[Grant] = deque()
+        self._batch: Batch | None = None
+        self._some = threading.Event()
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._run, name="mpicomp-tasks", daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        self._office.inside()
+        try:
+            self._prepare()
+        except BaseException as exc:
+            self._office.give_up(exc)
+            return
+        while not self.over.is_set():
+            self._some.clear()
+            with self._office.lock:
+                grant = self._grants.popleft() if self._grants else None
+                grant = grant or self._office.flow.ready(self._office.rank)
+            if grant is not None:
+                self._work(grant)
+            else:
+                self._some.wait(_IDLE)
+
+    def _work(self, grant: Grant) -> None:
+        office, began = self._office, perf_counter()
+        batch = self._batch = Batch(*grant, one_each=False)
+        while batch.step():
+            number = batch.at - 1
+            with office.lock:
+                task = office.begin(number)
+            if task is not None:
+                value, exc = task.run()
+                with office.lock:
+                    office.settle(number, value, exc)
+                office.wake.set()
+        with office.lock:
+            self._batch = None
+            batch.end()
+            office.flow.done(office.rank, grant.number, perf_counter() - began)
+
+    def keep(self, grant: Grant) -> None:
+        """Get a grant."""
+        self._grants.append(grant)
+        self._some.set()
+
+    def unburden(self) -> None:
+        """Give back what waits behind a slow task."""
+        batch = self._batch
+        if batch is not None and perf_counter() - batch.began > SLOW:
+            at = batch.give_back()
+            if at is not None:
+                self._office.take_back(batch.number, at)
