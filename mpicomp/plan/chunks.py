@@ -60,6 +60,8 @@ class Plan(Frozen):
     <Plan: 1000 items in 22 chunks for 4 ranks>
     >>> plan.span(1)
     (250, 438)
+    >>> print(plan)
+    250 188 141 106 79 59 45 33 25 19 14 11 8 6 4 3x2 2 1x4
     >>> list(table("dynamic,4", 10, 2))
     [(0, 4), (4, 8), (8, 10)]
     """
@@ -100,6 +102,20 @@ class Plan(Frozen):
 
     def __repr__(self) -> str:
         return f"<Plan: {self.n} items in {self.nchunks} chunks for {self.p} ranks>"
+
+    def __str__(self) -> str:
+        """The sizes: ``125x4 63x4`` is four chunks of 125, then four of 63."""
+        sizes: list[list[int]] = []  # [size, how many in a row]
+        for run in self.runs:
+            full, rest = divmod(run.stop - run.start, run.step)
+            for size, times in ((run.step, full), (rest, 1)):
+                if not size or not times:
+                    continue
+                if sizes and sizes[-1][0] == size:
+                    sizes[-1][1] += times
+                else:
+                    sizes.append([size, times])
+        return " ".join(f"{size}x{times}" if times > 1 else f"{size}" for size, times in sizes)
 
 
 def table(schedule: str | Schedule, n: int, p: int, **parameters: Any) -> Plan:
