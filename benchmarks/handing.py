@@ -1,12 +1,14 @@
-"""What handing out costs: a claim, a grant, and keeping a record.
+"""What handing out costs: a claim, a grant, a record, a call of tiny items; and a simulation.
 
     mpiexec -n 2 python benchmarks/handing.py
+    mpiexec -n 2 python benchmarks/handing.py squares --most 1000000
 
 Each line is the median of several turns; both sides of a ratio are measured in turns in one run.
 """
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable
 from statistics import median
@@ -86,7 +88,65 @@ def recording(many: int = 5_000) -> None:
     tell("record on against off", (ratio - 1) * 100, "% more", [a for a, _ in pairs], "<= 2")
 
 
+def alone(call: Callable[[], object], calls: int) -> float:
+    """Seconds of one of *calls* on the root, while the other ranks sleep."""
+    taken = 0.0
+    if COMM.rank == 0:
+        began = time.perf_counter()
+        for _ in range(calls):
+            call()
+        taken = time.perf_counter() - began
+    request = COMM.Ibarrier()
+    while not request.Test():
+        time.sleep(0.0005)
+    return taken / calls
+
+
+def squares(most: int = 10**7) -> None:
+    """``auto`` on items that are sooner computed than shared."""
+    n = 1000
+    while n <= most:
+        xs = range(n)
+        calls = max(1, 10**5 // n)
+
+        def serial(xs: range = xs) -> object:
+            return [x * x for x in xs]
+
+        def shared(xs: range = xs, calls: int = calls) -> None:
+            for _ in range(calls):
+                plist(x * x for x in xs)
+
+        shared()
+        pairs = [(alone(serial, calls), seconds(shared) / calls) for _ in range(TURNS)]
+        by_itself, together = (median(side) for side in zip(*pairs, strict=True))
+        over = (together - 1.05 * by_itself) * 1e6
+        what = f"auto, {n} squares: over 1.05 x serial"
+        tell(what, over, "us", [one or 1.0 for one, _ in pairs], "<= 10")
+        n *= 10
+
+
+def simulation() -> None:
+    """A million chunks on a hundred thousand ranks; on the root, the others wait."""
+    samples = []
+    for schedule in ("dynamic", "factoring", "awf-b") if COMM.rank == 0 else ():
+        began = time.perf_counter()
+        outcome = mpicomp.simulate(lambda a, b: 1e-3 * (b - a), schedule, 10**5, n=10**6)
+        samples.append(time.perf_counter() - began)
+        what = f"simulate {schedule}, 10^5 ranks, {outcome.chunks.sum()} chunks"
+        tell(what, samples[-1], "s", samples[-1:], "<= 60")
+    COMM.Barrier()
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    parts = {part.__name__: part for part in (claims, grants, recording, squares, simulation)}
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("only", nargs="*", help=", ".join(parts))
+    parser.add_argument("--most", type=int, default=10**7, help="squares in the longest list (1e7)")
+    asked = parser.parse_args()
+    for name in asked.only or parts:
+        squares(asked.most) if name == "squares" else parts[name]()
+
+
 if __name__ == "__main__":
-    claims()
-    grants()
-    recording()
+    main()

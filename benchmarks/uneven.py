@@ -2,6 +2,11 @@
 
     mpiexec -n 2 python benchmarks/uneven.py
     mpiexec -n 2 python benchmarks/uneven.py --only "giant first" --schedules auto factoring
+    mpiexec -n 2 python benchmarks/uneven.py --every     # all that have a name, for auto/best
+
+"auto with cost" is given what the items cost.  "auto/best" is the time of the best of the others,
+but for those with cost, over that of auto.  Behind each row stands what is wanted, and whether it
+was reached.
 
 Efficiency = what is possible / what was measured; possible is the serial time over the number of
 ranks, or the longest item.  "machine" is what the cores themselves lose when all of them work: the
@@ -26,7 +31,11 @@ from mpi4py import MPI
 
 from mpicomp import plist
 
-SCHEDULES = ["static", "static,1", "dynamic,1", "guided", "trapezoid", "factoring", "auto"]
+SCHEDULES = ["static", "static,1", "dynamic,1", "guided", "trapezoid", "factoring", "auto",
+             "auto with cost"]  # fmt: skip
+EVERY = [*SCHEDULES[:-2], "static,16", "dynamic,16", "tfss", "fiss", "viss", "mfsc", "pls",
+         "weighted", "awf-b", "awf-c", "awf-d", "awf-e", "af", *SCHEDULES[-2:]]  # fmt: skip
+WANTED = {"auto": 0.97, "factoring": 0.95, "auto with cost": 0.97, "auto/best": 0.95}
 COMM = MPI.COMM_WORLD
 
 
@@ -73,6 +82,7 @@ def costs(name: str) -> list[float]:
         "bimodal": lambda: [20.0 if draw.random() < 0.1 else 1.0 for _ in range(400)],
         "equal": lambda: [1.0] * 400,
         "equal tiny": lambda: [1.0] * 100_000,
+        "equal huge": lambda: [1.0] * 8,
         "giant first": lambda: [400.0] + [1.0] * 400,
         "giant last": lambda: [1.0] * 400 + [400.0],
     }
@@ -80,7 +90,7 @@ def costs(name: str) -> list[float]:
 
 
 KINDS = ["log-normal", "ramp up", "ramp down", "mandelbrot", "bimodal", "equal", "equal tiny",
-         "giant first", "giant last"]  # fmt: skip
+         "equal huge", "giant first", "giant last"]  # fmt: skip
 
 
 def shared(turns: list[int], words: Any) -> list[int] | None:
@@ -124,29 +134,60 @@ def seconds_alone(call: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
+def wanted(kind: str, column: str) -> float | None:
+    """The least value that is good, where one is asked for."""
+    if kind == "equal tiny" and column != "auto/best":
+        return None  # sharing them cannot pay
+    if kind == "giant last" and column in ("auto", "factoring"):
+        return None  # without cost= no one can do better than all the others first
+    return WANTED.get(column)
+
+
+def row(kind: str, times: dict[str, list[float]], schedules: list[str]) -> dict[str, float]:
+    """The columns of one kind of costs."""
+    serial = median(times["serial"])
+    possible = max(serial / COMM.size, median(times["longest"]))
+    found = {schedule: possible / median(times[schedule]) for schedule in schedules}
+    fixed = [found[s] for s in schedules if not s.startswith("auto") and " with " not in s]
+    if "auto" in found and fixed:
+        found["auto/best"] = found["auto"] / max(fixed)
+    found["machine"] = serial / median(times["all at once"])
+    found["noise"] = max(times["serial"]) / min(times["serial"])
+    return found
+
+
+def told(kind: str, found: dict[str, float]) -> str:
+    """What was wanted of this row, and is missing."""
+    missed = [
+        f"{column} {value:.3f} < {least}"
+        for column, value in found.items()
+        if (least := wanted(kind, column)) is not None and value < least
+    ]
+    return f"  missed: {', '.join(missed)}" if missed else "  reached"
+
+
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", nargs="+", default=KINDS, choices=KINDS)
     parser.add_argument("--schedules", nargs="+", default=SCHEDULES)
+    parser.add_argument("--every", action="store_true", help="all schedules")
     parser.add_argument("--seconds", type=float, default=1.0, help="serial time of each kind (1)")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
+    schedules = EVERY if asked.every else asked.schedules
     report = {}
-    if COMM.rank == 0:
-        words = [*asked.schedules, "machine", "noise"]
-        print(f"{'':12}", *(f"{word:>10}" for word in words))
     for name in asked.only:
-        times = measure(name, asked.seconds, asked.repeat, asked.schedules)
+        times = measure(name, asked.seconds, asked.repeat, schedules)
         if COMM.rank == 0:
+            found = row(name, times, schedules)
+            if not report:
+                print("wanted:", ", ".join(f"{word} >= {least}" for word, least in WANTED.items()))
+                print(f"{'':12}", *(f"{word:>{max(6, len(word))}}" for word in found))
             report[name] = times
-            serial = median(times["serial"])
-            possible = max(serial / COMM.size, median(times["longest"]))
-            found = [possible / median(times[schedule]) for schedule in asked.schedules]
-            found.append(serial / median(times["all at once"]))
-            found.append(max(times["serial"]) / min(times["serial"]))
-            print(f"{name:12}", *(f"{value:10.3f}" for value in found), flush=True)
+            cells = (f"{value:{max(6, len(word))}.3f}" for word, value in found.items())
+            print(f"{name:12}", *cells, told(name, found), flush=True)
     if asked.json and COMM.rank == 0:
         asked.json.write_text(json.dumps(report, indent=1) + "\n")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 import threading
 from collections.abc import Iterator
@@ -119,6 +120,14 @@ def test_a_stream_that_fails(way: dict[str, Any]) -> None:
         raise OSError("the disk is gone")
 
     raised(lambda: plist((x for x in (source() if WORLD.rank == 0 else ())), **way), OSError)
+
+
+@each_way
+def test_after_the_first_error_nothing_more_is_handed_out(way: dict[str, Any]) -> None:
+    # there is too much of it to be computed
+    raised(lambda: psum((1 // (x - 300) for x in range(10**9)), **way), ZeroDivisionError)
+    xs = itertools.count() if WORLD.rank == 0 else iter(())
+    raised(lambda: psum((1 // (x - 300) for x in xs), **way), ZeroDivisionError)
 
 
 @each_way
