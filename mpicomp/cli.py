@@ -46,9 +46,9 @@ When a rank fails, all end, and the exit code is the script's.  Under mpiexec or
 started the ranks already, the script runs in them.
 """
 
-_RUN_USAGE = """mpicomp run [-n N] SCRIPT [ARGUMENT ...]
-       mpicomp run [-n N] -m MODULE [ARGUMENT ...]
-       mpicomp run [-n N] -c CODE [ARGUMENT ...]"""
+_RUN_USAGE = """mpicomp run [-n N] [--fault-tolerant] SCRIPT [ARGUMENT ...]
+       mpicomp run [-n N] [--fault-tolerant] -m MODULE [ARGUMENT ...]
+       mpicomp run [-n N] [--fault-tolerant] -c CODE [ARGUMENT ...]"""
 
 _NO_PROGRAM = "expected a script; write mpicomp run script.py, or -m MODULE, or -c CODE"
 
@@ -95,7 +95,7 @@ def main(args: Sequence[str] | None = None) -> int:
         n = asked.n or asked.default()
         if n > 1:
             asked.ready(asked)
-            return launch.start(n, given)
+            return launch.start(n, given, getattr(asked, "fault_tolerant", False))
     except LaunchError as exc:
         refused: int = asked.refused(asked, exc)
         return refused
@@ -161,6 +161,8 @@ def _parser() -> ArgumentParser:
 def _add_run(parser: ArgumentParser) -> None:
     usual = len(cores())
     _add_n(parser, f"the cores that this process may use, here {usual}")
+    about = "when ranks are lost, the others go on (Open MPI 5 only; docs/reliability.md)"
+    parser.add_argument("--fault-tolerant", action="store_true", help=about)
     parser.set_defaults(perform=_run, ready=_ready, default=lambda: usual)
 
 
@@ -219,6 +221,8 @@ def _number(text: str) -> int:
 
 
 def _run(asked: Namespace) -> int:
+    if asked.fault_tolerant:
+        launch.check_surviving()
     _program(asked)()
     return 0
 

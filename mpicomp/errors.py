@@ -107,6 +107,17 @@ class PatienceError(MpicompError, TimeoutError):
     """
 
 
+class RankLostWarning(RuntimeWarning):
+    """A rank was lost in a call, and the others have computed what it had: docs/reliability.md.
+
+    Examples
+    --------
+    >>> from mpicomp import RankLostWarning
+    >>> issubclass(RankLostWarning, RuntimeWarning)
+    True
+    """
+
+
 class SideEffectError(MpicompError, RuntimeError):
     """With ``effects="raise"``: the items do something to what lies outside them.
 

@@ -99,6 +99,11 @@ def piter(
     ranks = world(Options.comm_of(options))
     if ranks.comm is None or ranks.size == 1:
         return _serially(ranks, gen, ordered, window, options)
+    if ranks.watch is not None:
+        raise OptionError(
+            "the values that piter has given cannot be taken back, so there is no piter where "
+            "lost ranks are survived (--fault-tolerant); write plist"
+        )
     return Flowing(ranks, gen, ordered, window, options)
 
 

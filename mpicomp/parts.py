@@ -135,6 +135,11 @@ def scatter(xs: Iterable[Any], /, **options: Unpack[Common]) -> Part:
         source = call.comprehension.source
         decomposition = call.options.schedule.decomposition(source.n or 0, 1)
         return Part(_items(source, decomposition, ranks), decomposition, ranks)
+    if ranks.watch is not None:
+        raise OptionError(
+            "the part of a rank that is lost would be lost with it, so there is no scatter where "
+            "lost ranks are survived (--fault-tolerant); write plist(f(x) for x in xs)"
+        )
     with alone("scatter"):
         install_guard(ranks)
         agreed = Agreement(ranks, "scatter", build)

@@ -28,13 +28,15 @@ _BEGUN = "pid "
 _LOOK = 0.1  # seconds between two looks for ranks that have begun
 
 
-def supervised(command: list[str], environ: Mapping[str, str]) -> int:
+def supervised(command: list[str], environ: Mapping[str, str], surviving: bool = False) -> int:
     """Run a launcher to its end; the exit code of the program that it ran.
 
     Parameters
     ----------
     command : list of str
     environ : mapping
+    surviving : bool
+        Ranks may be lost; those that are left make the exit code.
     """
     signals = {signal.SIGCHLD, *_PASSED_ON}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
@@ -45,7 +47,7 @@ def supervised(command: list[str], environ: Mapping[str, str]) -> int:
             )
             deaths = Deaths(folder)
             code, stopped = _awaited(child, signals)
-            return _judged(code, stopped, folder, deaths.known())
+            return _judged(code, stopped, folder, deaths.known(), surviving)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
@@ -123,13 +125,18 @@ class Deaths(threading.Thread):
         return self._order
 
 
-def _judged(code: int, stopped: bool, folder: str, deaths: list[int]) -> int:
+def _judged(code: int, stopped: bool, folder: str, deaths: list[int], surviving: bool) -> int:
     """The code of the first rank that failed, if one said so; else the launcher's."""
     told = _notes(Path(folder))
     failed = [int(text) for text in told.values() if text.isdecimal() and text != "0"]
     if failed:
         return failed[0]
     silent = sorted(rank for rank, text in told.items() if text.startswith(_BEGUN))
+    if surviving and len(silent) < len(told):
+        if silent:
+            ranks = ", ".join(map(str, silent))
+            print(f"mpicomp: rank {ranks} was lost; the others came to the end", file=sys.stderr)
+        return 0  # whatever the launcher makes of it
     if silent and not stopped:
         print(_obituary(silent, [rank for rank in deaths if rank in silent], code), file=sys.stderr)
     return code or int(bool(silent))

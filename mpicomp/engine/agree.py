@@ -65,6 +65,10 @@ class Agreement:
         assert self._call is not None, "a call that could not be built has been told of"
         return self._call
 
+    def replace(self, call: Call) -> None:
+        """From now on it is about *call*, whose items have been sent."""
+        self._call = call
+
     @property
     def sent(self) -> bool:
         """Whether the root sends the source (every rank answers alike, or there is no call)."""

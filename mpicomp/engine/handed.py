@@ -152,15 +152,18 @@ def lead(
     reads = None if shelf is None else read
     master = Master(world, dispatcher, cutoff, reads, load, gaps, hold)
     items = source if shelf is None else current
-    if problem is None and again:
-        caught = lead_again(master, Parts(world, call, items))
-    elif problem is None:
-        runs = spread(call, master.runs())
-        caught = compute(world, call, items, runs, cutoff, master.glance)
-    else:
-        caught = Caught(0, problem, ("  while its items were sent to the ranks",))
-    if problem is not None or not again:
-        master.finish(caught)
+    try:
+        if problem is None and again:
+            caught = lead_again(master, Parts(world, call, items))
+        elif problem is None:
+            runs = spread(call, master.runs())
+            caught = compute(world, call, items, runs, cutoff, master.glance)
+        else:
+            caught = Caught(0, problem, ("  while its items were sent to the ranks",))
+        if problem is not None or not again:
+            master.finish(caught)
+    finally:
+        master.rest()
     unsent = master.unsent
     if unsent is not None and (caught is None or unsent.item < caught.item):
         caught = unsent

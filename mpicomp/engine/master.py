@@ -23,6 +23,7 @@ from mpicomp.engine.compute import Caught
 from mpicomp.plan.source import Data, Source
 from mpicomp.wire.forms import Payload, decode, encode
 from mpicomp.wire.transport import pieces, receive
+from mpicomp.wire.ulfm import losses
 from mpicomp.wire.world import mpi, wait, watched
 
 TYPE_CHECKING = False
@@ -332,11 +333,18 @@ class Master:
         if not busy:
             time.sleep(_NAP)
 
+    def rest(self) -> None:
+        """Listen no more, also where a rank was lost in the middle."""
+        self._over.set()
+
     def _listen(self) -> None:
         while not self._over.wait(_LISTEN):
             with self._lock:
-                if not self._over.is_set():
-                    self._serve()
+                try:
+                    if not self._over.is_set():
+                        self._serve()
+                except losses():  # the master itself will meet it
+                    return
 
     def _fill(self) -> bool:
         """Read on in the source, as far as the window lets; not for long when somebody waits."""

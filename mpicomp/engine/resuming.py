@@ -46,7 +46,10 @@ def resume(world: World, call: Call, source: Source, n: int | None, root: int) -
     except BaseException as exc:
         problem = _told(log, exc)
     if comm is not None:
-        log.key = comm.bcast(log.key, root)
+        log.key, place = comm.bcast((log.key, log.journal.place), root)
+        if log.key and not here:  # this rank may be the root one day
+            log.journal.follow(log.key, place)
+            log.claimed = True
     try:
         if problem is None and log.key and (here or not log.journal.store.shared):
             offers = log.chunks(call)

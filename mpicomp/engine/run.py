@@ -26,6 +26,7 @@ from mpicomp.engine.gather import Sending, collect, forget, own, packed, sending
 from mpicomp.engine.keeping import missing, spread
 from mpicomp.engine.keyed import meet
 from mpicomp.engine.resuming import resume
+from mpicomp.engine.recover import Survival
 from mpicomp.engine.share import at_hand
 from mpicomp.engine.shuffled import recheck
 from mpicomp.engine.stay import as_parts, stayed
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mpi4py import MPI
+
+    Before = Callable[[Call, Computed], tuple[Call, Computed]]  # the results are brought together
 
 
 _busy = threading.Lock()
@@ -75,7 +78,10 @@ def run(verb: str, comm: MPI.Intracomm | None, build: Callable[[], Call]) -> Any
             return _by_itself(ranks, build)
         install_guard(ranks)
         try:
-            value = parallel(ranks, verb, build)
+            if ranks.watch is None:
+                value = parallel(ranks, verb, build)
+            else:
+                value = Survival(ranks, verb, build, _together).value()
         finally:
             interrupted, ranks.interrupted = ranks.interrupted, False
             if ranks.vigil is not None:
@@ -238,16 +244,19 @@ def parallel(ranks: World, verb: str, build: Callable[[], Call]) -> Any:
         return _together(ranks, agreed, began)
 
 
-def _together(ranks: World, agreed: Agreement, began: float) -> Any:
+def _together(ranks: World, agreed: Agreement, began: float, before: Before | None = None) -> Any:
     cutoff = Cutoff(ranks, agreed.settle)
     done = computed(ranks, agreed, cutoff)
     agreed.settle()
-    if agreed.call.keeper is not None:
-        done = done._replace(caught=kept(agreed.call, done.caught))
+    call = agreed.call
+    if call.keeper is not None:
+        done = done._replace(caught=kept(call, done.caught))
     try:
-        if agreed.call.collector.meets:
-            done = meet(ranks, agreed.call, done)
-        value = conclude(ranks, agreed.call, done, cutoff, began)
+        if before is not None:
+            call, done = before(call, done)
+        if call.collector.meets:
+            done = meet(ranks, call, done)
+        value = conclude(ranks, call, done, cutoff, began)
     finally:
         if done.meter is not None:
             done.meter.drop()

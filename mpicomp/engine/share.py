@@ -125,14 +125,20 @@ def replicate(world: World, source: Source, outline: tuple[Any, ...], root: int)
     Collective: every rank of the world calls; the parameters are those of `distribute`.
     """
     own = source.leaves() if world.rank == root else None
-    leaves = []
+    leaves, failed = [], None
     for place, (n, array) in enumerate(_leaf_outlines(outline)):
         items = own[place].items if own else None
-        if array is not None:
-            items = share_rows(world, items, array[0], (n, *array[1]), root)
-        else:
-            items = broadcast_object(world, items, root)
+        try:
+            if array is not None:
+                items = share_rows(world, items, array[0], (n, *array[1]), root)
+            else:
+                items = broadcast_object(world, items, root)
+        except BaseException as exc:  # as in `distribute`
+            failed = exc
+            continue
         leaves.append(Data(items))
+    if failed is not None:
+        raise failed
     return _rebuilt(world, source, outline, leaves, root)
 
 

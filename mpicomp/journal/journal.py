@@ -142,6 +142,17 @@ class Journal:
         self._progress.times[print_.key] = before + 1
         return key
 
+    @property
+    def place(self) -> int:
+        """How many calls the program has made on it."""
+        return self._progress.place
+
+    def follow(self, key: str, place: int) -> None:
+        """Another rank has claimed *key*, and its program has made *place* calls by now."""
+        print_, _, before = key.rpartition(".")
+        self._progress.place = place
+        self._progress.times[print_] = int(before) + 1
+
     def note(self, call: Known) -> None:
         """Put down which call it is."""
         import json

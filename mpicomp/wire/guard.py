@@ -18,7 +18,8 @@ import sys
 import time
 from functools import partial
 
-from mpicomp.wire.world import mpi
+from mpicomp.wire import ulfm
+from mpicomp.wire.world import mpi, watched_by
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _uncaught(
     sys.stderr.flush()
     if mpi().Is_finalized() or mpi().COMM_WORLD.size == 1:
         return
-    if agreed and _together(agreed):
+    if agreed and together(agreed):
         agreed.close()  # all are here, and all close it: an open window is warned of
         return
     if silent:  # rank 0 has not failed, and told nothing
@@ -116,14 +117,17 @@ def _exit(pid: int, leave: bytes, at_work: Callable[[], str], status: int = 0) -
     _REALLY(status)
 
 
-def _together(world: World) -> bool:
+def together(world: World) -> bool:
     """Whether the whole job comes here: it has failed alike, and ends alike."""
-    if world.comm is None or world.size < mpi().COMM_WORLD.size:
+    if world.comm is None or world.began_with < mpi().COMM_WORLD.size:
         return False
-    request = world.comm.Ibarrier()
-    until = time.monotonic() + _GRACE
-    while not (here := request.Test()) and time.monotonic() < until:
-        time.sleep(0.005)
+    try:
+        request = world.comm.Ibarrier()
+        until = time.monotonic() + _GRACE
+        while not (here := request.Test()) and time.monotonic() < until:
+            time.sleep(0.005)
+    except ulfm.losses():
+        return False
     return here
 
 
@@ -140,6 +144,8 @@ def abort(code: int = 1) -> NoReturn:
     sys.stderr.flush()
     for told in aborting:
         told(code)
+    if any(world.watch is not None for world in _worlds):
+        ulfm.fall()  # the others go on without it
     time.sleep(_FLUSH)
     mpi().COMM_WORLD.Abort(code)
     time.sleep(_GRACE)  # MPICH comes back from it, and what followed would reach the others
@@ -158,7 +164,8 @@ def _leave(leave: bytes) -> bool:
         return True
     if any(world.lost for world in _worlds):
         abort()  # a rank never came, and would be waited for
-    waiting = [world for world in _worlds if not world.closed]
+    waiting = [world for world in _worlds if not world.closed and world.watch is None]
+    surviving = [world for world in _worlds if not world.closed and world.watch is not None]
     for world in waiting:
         world.offer(leave)
     nap, alike = 0.0001, True
@@ -167,9 +174,28 @@ def _leave(leave: bytes) -> bool:
             waiting.remove(world)
             if world.headers() != leave * world.size:
                 alike = False
-                if not _together(world):
+                if not together(world):
                     abort()  # they were in a verb, have been told, and have not ended for it
             world.close()
         time.sleep(nap)
         nap = min(0.01, 2 * nap)
+    return all(_leave_those_left(world, leave) for world in surviving) and alike
+
+
+def _leave_those_left(world: World, leave: bytes) -> bool:
+    """As `_leave`; ranks that are lost meanwhile are not waited for."""
+    while True:
+        well, alike = True, False
+        watched_by(world.watch)
+        try:
+            alike = world.exchange(leave) == leave * world.size
+        except ulfm.losses():
+            well = False
+        if ulfm.agreed(world, well):
+            break
+        world = ulfm.renewed(world)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if not ulfm.ends_by_itself():
+        _REALLY(0)
     return alike

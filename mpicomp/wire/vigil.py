@@ -30,7 +30,7 @@ _GRACE = 2.0  # seconds
 def begin(world: World, call: str, patience: float | None) -> None:
     """A call begins; its waits are looked after if it has *patience*."""
     if patience is None:
-        watched_by(None)
+        watched_by(world.watch)
         return
     if world.vigil is None:
         world.vigil = Vigil(world)

@@ -14,13 +14,14 @@ from functools import cache
 from typing import Any, Protocol, cast
 
 from mpicomp.errors import LaunchError, OptionError, PatienceError
-from mpicomp.wire import threads
+from mpicomp.wire import threads, ulfm
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mpi4py import MPI
 
     from mpicomp.wire.counter import Counter
+    from mpicomp.wire.ulfm import Watch
     from mpicomp.wire.vigil import Vigil
 
 HEADER = 64
@@ -59,6 +60,12 @@ class World:
         Why the ranks cannot go on together, if they cannot.
     vigil : Vigil or None
         Who looks after ranks that do not come; None before the first call with ``patience=``.
+    watch : Watch or None
+        Who looks for lost ranks, where they are survived.
+    origin : tuple of int
+        Then: the ranks that these had before any was lost; *began_with* is how many there were.
+    heir : World or None
+        Then: the world of those that are left, in the place of this one.
 
     Examples
     --------
@@ -73,16 +80,20 @@ class World:
         "_mine",
         "_offered",
         "_persistent",
+        "began_with",
         "closed",
         "comm",
         "counter",
+        "heir",
         "host",
         "interrupted",
         "lost",
         "node",
+        "origin",
         "rank",
         "size",
         "vigil",
+        "watch",
     )
 
     def __init__(self, comm: MPI.Intracomm | None = None) -> None:
@@ -95,6 +106,10 @@ class World:
         self.interrupted = False
         self.lost = ""
         self.vigil: Vigil | None = None
+        self.watch: Watch | None = None
+        self.origin: tuple[int, ...] = ()
+        self.began_with = self.size
+        self.heir: World | None = None
         self._mine = bytearray(HEADER)
         self._all = bytearray(HEADER * self.size)
         self._persistent: MPI.Prequest | None = None
@@ -102,6 +117,11 @@ class World:
 
     def __repr__(self) -> str:
         return f"<rank {self.rank} of {self.size} on {self.host}>"
+
+    @property
+    def shrunk(self) -> bool:
+        """Whether ranks have been lost."""
+        return self.size < self.began_with
 
     def exchange(self, header: bytes) -> bytearray:
         """Everyone's header, in rank order; the one place where a rank waits for the others.
@@ -117,7 +137,7 @@ class World:
         if self.lost:
             raise PatienceError(self.lost)
         self._mine[:] = header
-        if not _keeps_requests():
+        if self.watch is not None or not _keeps_requests():
             self._offered = self.comm.Iallgather(self._mine, self._all)
             return
         if self._persistent is None:
@@ -168,6 +188,8 @@ class World:
         """
         if not self.closed:
             self.closed = True
+            if self.watch is not None:  # where freeing might wait for ever
+                return
             for mine in (self.counter, self._persistent, self.node, self.comm):
                 if mine is not None:
                     mine.Free()
@@ -200,16 +222,16 @@ class Arrival:
         return source
 
 
-_watched: Vigil | None = None
+_watched: Vigil | Watch | None = None
 
 
-def watched_by(vigil: Vigil | None) -> None:
+def watched_by(vigil: Vigil | Watch | None) -> None:
     """From now on *vigil* looks after this rank's waits, or nobody does."""
     global _watched
     _watched = vigil
 
 
-def watched() -> Vigil | None:
+def watched() -> Vigil | Watch | None:
     """Who looks after this rank's waits."""
     return _watched
 
@@ -302,6 +324,8 @@ def world(comm: MPI.Intracomm | None = None) -> World:
     global _default
     if comm is not None:
         return _world_of(comm)
+    while _default is not None and _default.heir is not None:
+        _default = _default.heir
     if _default is None or _default.closed:
         _default = _first_world()
     if _default.comm is not None and mpi().Is_finalized():
@@ -319,6 +343,7 @@ def launched() -> bool:
 def _first_world() -> World:
     if not launched() and "mpi4py.MPI" not in sys.modules:
         return _alone
+    ulfm.prepare()
     try:
         found = mpi()
     except (ImportError, RuntimeError) as exc:  # no mpi4py; no MPI library
@@ -367,8 +392,11 @@ def _world_of(comm: MPI.Intracomm) -> World:
     if _keyval is None:
         _keyval = found.Comm.Create_keyval(delete_fn=_forget)
     known: World | None = comm.Get_attr(_keyval)
+    while known is not None and known.heir is not None:
+        known = known.heir
     if known is None or known.closed:
-        known = World(comm.Dup())
+        fragile = comm.size > 1 and ulfm.active()
+        known = ulfm.first(comm) if fragile else World(comm.Dup())
         comm.Set_attr(_keyval, known)
         if known.size > 1:
             threads.share(known)
