@@ -25,8 +25,8 @@ from mpicomp.engine.costed import check_cost
 from mpicomp.engine.gather import Sending, collect, forget, own, packed, sending
 from mpicomp.engine.keeping import missing, spread
 from mpicomp.engine.keyed import meet
-from mpicomp.engine.resuming import resume
 from mpicomp.engine.recover import Survival
+from mpicomp.engine.resuming import resume
 from mpicomp.engine.share import at_hand
 from mpicomp.engine.shuffled import recheck
 from mpicomp.engine.stay import as_parts, stayed
