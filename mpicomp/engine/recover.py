@@ -222,7 +222,12 @@ class Survival:
                 "patience= cannot be had where lost ranks are survived (--fault-tolerant): a rank "
                 "that does not come is waited for until it is lost; leave out one of the two"
             )
-        options.cost, options.progress = None, False
+        if options.stays:
+            raise OptionError(
+                'root="stay" leaves values with the ranks that computed them, and with lost ranks '
+                '(--fault-tolerant) they would be lost; write root=0, or root=None for every rank'
+            )
+        options.cost, options.progress, options.reissue = None, False, False
         if options.schedule.kind != "static":
             options.dispatch = "master"  # a shared counter's window would not outlive its ranks
         if self.world.shrunk:

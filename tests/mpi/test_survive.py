@@ -117,6 +117,7 @@ REFUSED = {
     "plist((x for x in range(9)), patience=5)": "patience= cannot be had",
     "scatter([1, 2, 3])": "there is no scatter",
     "piter(x for x in range(9))": "there is no piter",
+    "plist((x for x in range(9)), root='stay')": "leaves values with the ranks",
     "plist((x for x in range(9)), comm=MPI.COMM_WORLD.Split(MPI.COMM_WORLD.rank > 0))":
         "calls are made by all ranks or by one",
 }  # fmt: skip
