@@ -212,7 +212,8 @@ class Survival:
                 self._own = _with(call.comprehension, again)
         if self._comprehension is None:
             self._comprehension = self._own
-        return call._replace(comprehension=self._comprehension, keeper=call.keeper or Keeper())
+        keeper = call.keeper or Keeper()
+        return call._replace(comprehension=self._comprehension, keeper=keeper, sampler=None)
 
     def _options(self, given: Options) -> Options:
         """The same, by ways that outlive a rank; the root by its number of now."""

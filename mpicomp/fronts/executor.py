@@ -111,6 +111,11 @@ class MPIExecutor(Executor):
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
         self._ranks = World() if nested() else world(comm)
+        if self._ranks.watch is not None:
+            raise OptionError(
+                "a future's item would be lost with its rank, so there is no executor where lost "
+                "ranks are survived (--fault-tolerant); write plist"
+            )
         self._root = index(root)
         if self._root < 0:
             raise OptionError(f"root must be a rank, got {root!r}")
