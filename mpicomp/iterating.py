@@ -110,6 +110,8 @@ def piter(
 def _call(gen: object, ordered: object, window: int | None, options: Common) -> Call:
     asked = chosen(options, AUTO)
     apart = take_apart(gen, "piter")
+    if not isinstance(ordered, bool):
+        raise OptionError(f"ordered must be True or False, got {ordered!r}")
     if asked.root is None:
         raise OptionError("piter gives values on one rank; write root=0, and send them on")
     if asked.dispatch == "counter":

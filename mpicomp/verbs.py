@@ -459,6 +459,8 @@ def pmap(
     def make() -> Comprehension:
         if not callable(function) or not iterables:
             raise OptionError("write pmap(function, xs): a function and at least one iterable")
+        if not isinstance(batched, bool):
+            raise OptionError(f"batched must be True or False, got {batched!r}")
         if batched:
             return batched_map(function, iterables, code_of(function))
         return take_apart(map(function, *iterables), "pmap")

@@ -60,7 +60,13 @@ def cost_of(costs: ArrayLike | Cost, n: int | None = None) -> tuple[Cost, int]:
 def _by_item(costs: ArrayLike, n: int | None) -> tuple[Cost, int]:
     import numpy as np
 
-    each = np.asarray(costs, np.float64)
+    try:
+        each = np.asarray(costs, np.float64)
+    except (TypeError, ValueError):
+        raise OptionError(
+            f"costs must be a callable or an array of seconds, got {costs!r:.100}; "
+            "write [0.1] * 1000, or a function of start and stop"
+        ) from None
     if each.ndim != 1 or n not in (None, len(each)):
         wanted = "(n,)" if n is None else f"({n},)"
         raise OptionError(

@@ -202,7 +202,7 @@ def _speeds(speeds: Sequence[float] | None, ranks: int) -> Sequence[float]:
 
 def _checked(seconds: dict[str, float]) -> dict[str, float]:
     for name, value in seconds.items():
-        if not 0 <= value < inf:
+        if not isinstance(value, (int, float)) or not 0 <= value < inf:
             raise OptionError(f"{name} must be seconds, 0 or more, got {value!r}; write {name}=0.0")
     return seconds
 
