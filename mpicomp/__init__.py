@@ -8,7 +8,9 @@ comprehension gives.  Importing this package starts no MPI.
 """
 
 from mpicomp._version import version as __version__
+from mpicomp.common import SharedCounter, counter, share
 from mpicomp.engine.distributed import Distributed
+from mpicomp.engine.state import state
 from mpicomp.errors import (
     BatchError,
     CollectiveMismatch,
@@ -83,11 +85,13 @@ __all__ = [
     "Record",
     "RemoteError",
     "ScheduleError",
+    "SharedCounter",
     "SideEffectError",
     "SideEffectWarning",
     "TransportError",
     "World",
     "__version__",
+    "counter",
     "gather",
     "options",
     "pall",
@@ -111,6 +115,8 @@ __all__ = [
     "register_joblib",
     "scatter",
     "seeded",
+    "share",
     "simulate",
+    "state",
     "world",
 ]

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
         comm: Intracomm | None
         root: int | str | None
+        setup: Callable[[], Any] | None
         schedule: str | Schedule | PlanLike
         errors: str
         dispatch: str | None
@@ -93,6 +94,9 @@ class options:  # reads as a verb: with options(...)
     progress : bool, optional
         Whether to show on the root, while the ranks compute, how far they are: a bar on a
         terminal, else a line now and then; ``pip install "mpicomp[progress]"``.
+    setup : callable, optional
+        Called without arguments, once on each rank, before the first item that it computes; what it
+        makes is `state` in the items.  Once for each function: the next call with it finds it made.
     journal : path, Journal or store, optional
         Where finished items are kept, so that the same line run again computes only what is
         missing, on any number of ranks: see docs/resume.md.
@@ -152,6 +156,7 @@ class Options:
         "retries",
         "root",
         "schedule",
+        "setup",
         "stays",
         "timeout",
     )
@@ -169,6 +174,7 @@ class Options:
     retries: int
     root: int | None
     schedule: Schedule | OwnPlan
+    setup: Callable[[], Any] | None
     stays: bool  # the value; then the root is None
     timeout: float | None
 
@@ -225,6 +231,11 @@ class Options:
                 'cost= has chunks claimed in an order of its own, and dispatch="master" hands '
                 "them out in that of the items; leave one of them out"
             )
+
+    @staticmethod
+    def setup_of(given: Common) -> Any:
+        """What a call's ranks make first, before anything else about it is looked at."""
+        return given["setup"] if "setup" in given else _current.get()["setup"]
 
     @staticmethod
     def comm_of(given: Common) -> Intracomm | None:
@@ -351,6 +362,12 @@ def _journal(_: str, value: Any) -> Journal | None:
     return journal_of(value)
 
 
+def _function(name: str, value: Any) -> Any:
+    if value is not None and not callable(value):
+        raise OptionError(f"{name} must be a function without arguments, or None, got {value!r}")
+    return value
+
+
 def _one_of(*words: str | None) -> Callable[[str, Any], Any]:
     """A check that the option is one of *words*; None among them: it may be left unsaid."""
     said = [f'"{word}"' for word in words if word is not None]
@@ -388,6 +405,7 @@ _TABLE: Mapping[str, tuple[Any, Callable[[str, Any], Any]]] = {
     "dispatch": (None, _one_of(None, "counter", "master")),
     "effects": ("warn", _one_of("warn", "raise", "ignore")),
     "retries": (0, _count),
+    "setup": (None, _function),
     "timeout": (None, _seconds),
     "cost": (None, _cost),
     "patience": (None, _seconds),

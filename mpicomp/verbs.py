@@ -18,6 +18,7 @@ from mpicomp.engine.collect import Folded, Listed, Searched, Summed, dict_of, pi
 from mpicomp.engine.keeping import keeper_for
 from mpicomp.engine.run import run
 from mpicomp.engine.shuffled import sampler_for
+from mpicomp.engine.state import Setup
 from mpicomp.errors import OptionError
 from mpicomp.options import AUTO, SPREAD, WHOLE, Options, chosen
 from mpicomp.plan.batch import batched_map
@@ -68,7 +69,11 @@ def _call(
         sampler = sampler_for(asked.check)
         return Call(verb, apart, collected, asked, detail, events, also, sampler, keeper_for(asked))
 
-    return run(verb, Options.comm_of(options), build)
+    comm, setup = Options.comm_of(options), Options.setup_of(options)
+    if setup is None:
+        return run(verb, comm, build)
+    with Setup(setup) as ready:
+        return run(verb, comm, lambda: ready.before_items_of(build()))
 
 
 def plist(

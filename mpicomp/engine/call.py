@@ -124,6 +124,7 @@ class Call(NamedTuple):
             options.stays,
             options.errors,
             options.retries,
+            options.setup is not None,
             options.timeout,
             options.patience,
             options.reissue,

@@ -93,7 +93,8 @@ def sampler_for(check: str | None) -> Sampler | None:
 
 
 def _packed(call: Call, cut: Source) -> bytes:
-    if call.comprehension.source.known:
+    source = call.comprehension.source
+    if source.known and source.spread is None:
         return b""
     if isinstance(cut, Data):
         return pickle.dumps((None, cut.items))

@@ -34,14 +34,14 @@ def open_slab(world: World, shape: tuple[int, ...], dtype: Any, root: int) -> An
     if world.watch is not None:  # what a lost rank had written could not be told from the rest
         return None
     nbytes = prod(shape) * dtype.itemsize
-    file, told = _make(nbytes) if world.rank == root and nbytes else (-1, None)
+    file, told = made(nbytes) if world.rank == root and nbytes else (-1, None)
     told = comm.bcast(told, root)
     if told is None:
         return None
     node = world.on_node()
     near = root in node.allgather(world.rank)
     path, token = told
-    memory = _map(path, token, nbytes, node.rank, node.size) if near else None
+    memory = claimed(path, token, nbytes, node.rank, node.size) if near else None
     lost = comm.allreduce(near and memory is None)
     if file >= 0:
         os.close(file)
@@ -50,7 +50,7 @@ def open_slab(world: World, shape: tuple[int, ...], dtype: Any, root: int) -> An
     return np.frombuffer(memory, dtype).reshape(shape)
 
 
-def _make(nbytes: int) -> tuple[int, tuple[str, bytes] | None]:
+def made(nbytes: int) -> tuple[int, tuple[str, bytes] | None]:
     """A file of that length without any room yet; where node-mates find it, and its token."""
     try:
         file = os.memfd_create("mpicomp")
@@ -62,7 +62,7 @@ def _make(nbytes: int) -> tuple[int, tuple[str, bytes] | None]:
     return file, (f"/proc/{os.getpid()}/fd/{file}", token)
 
 
-def _map(path: str, token: bytes, nbytes: int, rank: int, size: int) -> mmap.mmap | None:
+def claimed(path: str, token: bytes, nbytes: int, rank: int, size: int) -> mmap.mmap | None:
     """The file as memory, after this rank has claimed its part of the room."""
     try:
         handle = os.open(path, os.O_RDWR)

@@ -90,6 +90,7 @@ class World:
         "lost",
         "node",
         "origin",
+        "owned",
         "rank",
         "size",
         "vigil",
@@ -102,6 +103,7 @@ class World:
         self.host = os.uname().nodename
         self.node: MPI.Intracomm | None = None
         self.counter: Counter | None = None
+        self.owned: list[Any] = []  # what was made on it and is given back with it
         self.closed = False
         self.interrupted = False
         self.lost = ""
@@ -190,7 +192,7 @@ class World:
             self.closed = True
             if self.watch is not None:  # where freeing might wait for ever
                 return
-            for mine in (self.counter, self._persistent, self.node, self.comm):
+            for mine in (*self.owned, self.counter, self._persistent, self.node, self.comm):
                 if mine is not None:
                     mine.Free()
 

@@ -20,7 +20,7 @@ LAYERS = (
     {"record"},
     {"wire"},
     {"engine"},
-    {"verbs", "loop", "mapreduce", "parts", "supervise", "iterating"},
+    {"verbs", "common", "loop", "mapreduce", "parts", "supervise", "iterating"},
     {"fronts", "launch", "bench", "doctor", "slurm"},
     {"futures"},
     {"__init__"},

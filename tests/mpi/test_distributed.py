@@ -257,6 +257,12 @@ def test_calls_that_cannot_be() -> None:
     raised(lambda: e.gather() if WORLD.rank else d.redistribute("static"), CollectiveMismatch)
 
 
+def test_what_stays_can_be_checked_on_another_rank() -> None:
+    d = stay(plist, (x for x in range(60)), schedule="static,2")
+    holds(plist((y + 1 for y in d), check="shuffle"), [*range(1, 61)])
+    holds(plist((i + y for i, y in enumerate(d)), check="shuffle"), [*range(0, 120, 2)])
+
+
 def test_a_journal_gives_back_what_stays(tmp_path: Path) -> None:
     path = str(shared(tmp_path) / "run.mpj")
     for _ in range(2):  # the second time nothing is computed
