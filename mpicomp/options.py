@@ -72,9 +72,10 @@ class options:  # reads as a verb: with options(...)
         functions and `scatter` ``"static"``).
     errors : {"raise", "return"}, optional
         What becomes of an item that raises.
-    dispatch : {"counter", "master"}, optional
-        Who hands out the chunks of a schedule that is not static: nobody, or the root.  None:
-        nobody, except for streams and for schedules that adapt to measured times.
+    dispatch : {"counter", "master", "master-only"}, optional
+        Who hands out the chunks of a schedule that is not static: nobody, or the root, who computes
+        as well, or does not.  None: nobody, except for streams and for schedules that adapt to
+        measured times.
     effects : {"warn", "raise", "ignore"}, optional
         What becomes of a side effect that is found in the code before anything runs: a
         `SideEffectWarning` on the root, a `SideEffectError` on all ranks, or nothing.
@@ -189,7 +190,7 @@ class Options:
             self.patience = patience_of_job()
         self.careful = self.retries > 0 or self.timeout is not None or self.reissue
         self.careful = self.careful or self.check is not None
-        if self.reissue and self.dispatch == "counter":
+        if self.reissue and self.dispatch in ("counter", "master-only"):
             raise OptionError(
                 "reissue=True needs a master who knows what is unfinished; write "
                 'dispatch="master", or leave it out'
@@ -226,7 +227,7 @@ class Options:
                 f"cost= says which items come first, and so does schedule={schedule}; write "
                 'schedule="auto", or "static" for contiguous shares of equal cost'
             )
-        if self.dispatch == "master":
+        if self.dispatch in ("master", "master-only"):
             raise OptionError(
                 'cost= has chunks claimed in an order of its own, and dispatch="master" hands '
                 "them out in that of the items; leave one of them out"
@@ -402,7 +403,7 @@ _TABLE: Mapping[str, tuple[Any, Callable[[str, Any], Any]]] = {
     "root": (0, _rank),
     "schedule": (None, _as_given),
     "errors": ("raise", _one_of("raise", "return")),
-    "dispatch": (None, _one_of(None, "counter", "master")),
+    "dispatch": (None, _one_of(None, "counter", "master", "master-only")),
     "effects": ("warn", _one_of("warn", "raise", "ignore")),
     "retries": (0, _count),
     "setup": (None, _function),

@@ -100,8 +100,10 @@ class Chooser:
 
     def told(self, cost: float) -> str:
         """What was chosen, and why, once all is done; *cost* as measured."""
-        if not self._call.events or cost == inf:
+        if self._call.events is None:
             return ""
+        if cost == inf:
+            return "the other ranks had taken all before the root began"
         item = f"an item takes {duration(cost)}"
         if self._alone:
             got = duration(self._shipping())

@@ -82,6 +82,8 @@ class Call(NamedTuple):
     def way(self, n: int | None) -> tuple[str, str]:
         """Who decides which rank takes what ("static", "counter" or "master"), and why."""
         kind, asked = self.options.schedule.kind, self.options.dispatch
+        if asked == "master-only":
+            return "master", "as asked for: the root only hands out"
         if asked is not None:
             return asked, "as asked for"
         if n is None:

@@ -121,7 +121,7 @@ def lead(
     problem: BaseException | None,
     cutoff: Cutoff,
 ) -> tuple[Caught | None, int]:
-    """Hand out all of the source, and compute along.
+    """Hand out all of the source, and compute along, unless the root only hands out.
 
     The master calls, with the parameters of `work`.
 
@@ -155,6 +155,8 @@ def lead(
     try:
         if problem is None and again:
             caught = lead_again(master, Parts(world, call, items))
+        elif problem is None and call.options.dispatch == "master-only":
+            caught = None
         elif problem is None:
             runs = spread(call, master.runs())
             caught = compute(world, call, items, runs, cutoff, master.glance)

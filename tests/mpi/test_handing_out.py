@@ -47,6 +47,7 @@ WAYS: list[dict[str, Any]] = [
     *({"schedule": text} for text in (*CLAIMED, *CLAIMED_TOO, *GIVEN, *ADAPTIVE)),
     *({"schedule": text, "dispatch": "master"} for text in ("static", "static,2", *CLAIMED)),
     *({"schedule": text, "dispatch": "master"} for text in (*CLAIMED_TOO, GIVEN[0])),
+    *({"schedule": text, "dispatch": "master-only"} for text in ("dynamic,2", "auto", "af")),
 ]
 each_way = pytest.mark.parametrize("way", WAYS, ids=lambda way: "/".join(way.values()))
 

@@ -19,6 +19,7 @@ WAYS: list[tuple[dict[str, Any], str]] = [
     ({"schedule": "guided"}, "counter"),
     ({"schedule": "auto"}, "counter"),
     ({"schedule": "dynamic", "dispatch": "master"}, "master"),
+    ({"schedule": "dynamic", "dispatch": "master-only"}, "master"),
     ({"schedule": "awf-c"}, "master"),
 ]
 
@@ -38,6 +39,35 @@ def test_every_item_is_in_it_once(way: dict[str, Any], dispatch: str) -> None:
         assert sorted(items) == list(range(100))
         assert all(0 <= e["begin"] <= e["end"] for e in events if e["rank"] == root)
         assert str(rec.summary())
+
+
+def test_what_was_chosen_is_said_with_the_reason() -> None:
+    def reason(**way: Any) -> str:
+        with mpicomp.record() as rec:
+            plist((x * x for x in range(500)), **way)
+        told = [call.reason for call in rec.calls]
+        together(all(f": {text}" in str(rec.summary()) for text in told), f"{told}")
+        return str(WORLD.bcast(told[0] if told else None))
+
+    if WORLD.size == 1:
+        assert reason() == "one rank"
+        return
+    known, *chosen = reason().split("; ")
+    assert known == "the number of items is known"
+    assert chosen[0].startswith(("an item takes ", "the other ranks had taken all"))
+    assert reason(schedule="static") == "the schedule says beforehand who takes what"
+    assert reason(schedule="af") == "the schedule adapts to measured times"
+    assert reason(dispatch="master") == "as asked for"
+    assert reason(dispatch="master-only") == "as asked for: the root only hands out"
+    assert "; cost= was given: " in reason(cost=range(500))
+
+
+def test_a_root_that_only_hands_out_computes_nothing() -> None:
+    with mpicomp.record() as rec:
+        got = plist((x for x in range(50)), schedule="dynamic", dispatch="master-only")
+        holds(got, list(range(50)))
+    who = {int(rank) for call in rec.calls for rank in call.events["rank"]}
+    together(WORLD.size == 1 or 0 not in who, f"{who}")
 
 
 def test_a_stream_is_recorded_too() -> None:
