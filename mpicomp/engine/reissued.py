@@ -15,7 +15,6 @@ from array import array
 
 from mpicomp.engine import limit
 from mpicomp.engine.compute import Caught, compute
-from mpicomp.engine.gather import own
 from mpicomp.engine.master import DROP
 from mpicomp.wire.world import mpi
 
@@ -45,7 +44,7 @@ class Parts:
     def __init__(self, world: World, call: Call, source: Source) -> None:
         self._world, self._call, self._source = world, call, source
         self._lock = threading.Lock()
-        self._kept: dict[int, tuple[Collector, Caught | None]] = {}
+        self._kept: dict[int, tuple[Collector, Caught | None, int]] = {}
         self._dropped: set[int] = set()
         self._current = _NONE
         self._rang = 0.0
@@ -65,7 +64,7 @@ class Parts:
                 self._dropped.discard(number)  # told, whoever has been first
             if number in self._dropped:
                 return None
-            self._kept[number] = part.collector, caught
+            self._kept[number] = part.collector, caught, items.start
         return caught
 
     def drop(self, number: int) -> None:
@@ -89,8 +88,12 @@ class Parts:
         """Give the call's collector what counts; the lowest item that ended a chunk early."""
         lowest: Caught | None = None
         for number in sorted(self._kept):
-            collector, caught = self._kept[number]
-            self._call.collector.absorb(own(self._call._replace(collector=collector), False))
+            collector, caught, first = self._kept[number]
+            try:
+                self._call.collector.absorb(collector.kept())
+            except BaseException as exc:  # of the user's own code that combines values
+                where = f"rank {self._world.rank}, {self._world.host}"
+                caught = Caught(first, exc, (f"  when values were combined on {where}",))
             if caught is not None and (lowest is None or caught.item < lowest.item):
                 lowest = caught
         return lowest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from operator import add
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from mpicomp import pany, parray, pdict, plist, pmap, preduce, psum
+from mpicomp import pany, parray, pcount, pdict, plist, pmap, preduce, preduce_by_key, psum
 from tests.mpi.laws import holds, raised, rank_of, still_works
 
 WORLD = MPI.COMM_WORLD
@@ -74,6 +75,7 @@ def test_values_are_there_once_in_their_order(source: str, schedule: str) -> Non
     holds(psum((0.1 * x for x in make()), **common), psum_alone())
     holds(preduce(add, ((x,) for x in make()), **common), tuple(range(N)))
     holds(pdict(((x % 7, x) for x in make()), **common), {x % 7: x for x in range(N)})
+    holds(pcount((x % 7 for x in make()), **common), Counter(x % 7 for x in range(N)))
     holds(parray((x for x in make()), np.int32, **common), np.arange(N, dtype=np.int32))
     holds(pany((x == 41 for x in make()), **common), True)
     batched = pmap(lambda chunk: [2 * x for x in chunk], make(), batched=True, **common)
@@ -111,6 +113,15 @@ def test_a_large_array_is_written_by_whoever_is_first(folder: Path) -> None:
 
 class Failing(Exception):
     pass
+
+
+def test_what_combining_raises_is_raised_on_every_rank() -> None:
+    def never(a: int, b: int) -> int:
+        raise Failing(a, b)
+
+    for call in (preduce, preduce_by_key):
+        gen: Any = ((x % 2, x) for x in range(N))
+        raised(lambda: call(never, gen, reissue=True, schedule="dynamic,1"), Failing)  # noqa: B023  # called at once
 
 
 def test_the_first_failure_by_index_is_raised(folder: Path) -> None:
