@@ -27,6 +27,7 @@ from mpicomp.errors import (
     ScheduleError,
     SideEffectError,
     SideEffectWarning,
+    Stopped,
     TransportError,
 )
 from mpicomp.fronts.joblib import register_joblib
@@ -88,6 +89,7 @@ __all__ = [
     "SharedCounter",
     "SideEffectError",
     "SideEffectWarning",
+    "Stopped",
     "TransportError",
     "World",
     "__version__",

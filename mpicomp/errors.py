@@ -209,3 +209,38 @@ class JournalWarning(UserWarning):
     >>> warnings.simplefilter("error", JournalWarning)  # as on_error="raise"
     >>> warnings.simplefilter("default", JournalWarning)
     """
+
+
+class Stopped(SystemExit):
+    """A call was stopped by a signal or at its deadline: raised on all ranks alike.
+
+    It is a `SystemExit` of code 85: a program that does not catch it ends, without a traceback,
+    and its shell or batch script can tell from the code that it is to be started again.
+
+    Attributes
+    ----------
+    code : int
+        85.
+    reason : str
+        What has stopped it, and on which rank.
+
+    Examples
+    --------
+    >>> from mpicomp import Stopped
+    >>> print(Stopped("SIGUSR1 on rank 0"), Stopped("SIGUSR1 on rank 0").code)
+    SIGUSR1 on rank 0 85
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(STOPPED)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[Stopped], tuple[str]]:
+        return Stopped, (self.reason,)
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+STOPPED = 85
+"""Exit code of a program that was stopped and can be gone on with."""

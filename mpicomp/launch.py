@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from mpicomp.engine.stopping import keep_listening
 from mpicomp.errors import LaunchError, MpicompError
 from mpicomp.supervise import begun, ended, supervised
 from mpicomp.wire import guard
@@ -266,6 +267,7 @@ def as_rank(work: Callable[[], int]) -> int:
         The launcher and the MPI library do not belong together.
     """
     ranks = world()
+    keep_listening()
     guard.stand_back()  # the end is told and made here
     # of our own: a barrier on it meets no message of a verb
     fate = ranks.comm.Dup() if ranks.comm is not None and ranks.watch is None else None

@@ -6,6 +6,7 @@ An option that is left out of a call is as the innermost `options` says.
 from __future__ import annotations
 
 import os
+import time
 from contextvars import ContextVar, Token
 from functools import cache
 from math import inf
@@ -17,6 +18,7 @@ from mpicomp.plan.schedule import parse
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
     from os import PathLike
     from types import TracebackType
     from typing import Any, TypedDict, Unpack
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
         journal: str | PathLike[str] | Store | Journal | None
         reissue: bool
         check: str | None
+        deadline: float | datetime | None
 
 
 AUTO, WHOLE, SPREAD = "auto", "static", "static,16"
@@ -107,6 +110,9 @@ class options:  # reads as a verb: with options(...)
     check : {"shuffle"}, optional
         Run some items again, in another order and on another rank, and say what differs: a
         `SideEffectWarning` on the root, or with ``effects="raise"`` a `SideEffectError`.
+    deadline : float or datetime, optional
+        When to stop: so many seconds from the beginning of the call, or at that moment.  Then all
+        ranks stop, and raise `Stopped`, which ends the program with exit code 85.
 
     Raises
     ------
@@ -147,6 +153,7 @@ class Options:
         "check",
         "comm",
         "cost",
+        "deadline",
         "dispatch",
         "effects",
         "errors",
@@ -165,6 +172,7 @@ class Options:
     check: str | None
     comm: Intracomm | None
     cost: Any
+    deadline: float | None  # in seconds since 1970
     dispatch: str | None
     effects: str
     errors: str
@@ -199,6 +207,11 @@ class Options:
             raise OptionError(
                 "journal= keeps what each rank has finished, and with reissue=True some items are "
                 "finished by several; leave one of them out"
+            )
+        if self.reissue and self.deadline is not None:
+            raise OptionError(
+                "reissue=True interrupts ranks in a way of its own, got deadline=; leave one of "
+                "them out"
             )
         if self.reissue:
             self.dispatch = "master"
@@ -355,6 +368,20 @@ def _seconds(name: str, value: Any) -> float | None:
     return float(value)
 
 
+def _moment(name: str, value: Any) -> float | None:
+    """Seconds since 1970."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < inf:
+        return time.time() + value
+    if value is None:
+        return None
+    if not hasattr(value, "timestamp"):
+        raise OptionError(
+            f"{name} must be seconds from now, 0 or more, or a datetime, got {value!r}; "
+            f"write {name}=3600"
+        )
+    return float(value.timestamp())
+
+
 def _journal(_: str, value: Any) -> Journal | None:
     if value is None:
         return None
@@ -414,6 +441,7 @@ _TABLE: Mapping[str, tuple[Any, Callable[[str, Any], Any]]] = {
     "journal": (None, _journal),
     "reissue": (False, _flag),
     "check": (None, _one_of(None, "shuffle")),
+    "deadline": (None, _moment),
 }
 """Each option: what it is where nobody says it, and what its value goes through."""
 _DEFAULTS: Mapping[str, Any] = {name: default for name, (default, _) in _TABLE.items()}

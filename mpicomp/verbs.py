@@ -65,6 +65,11 @@ def _call(
                 f'root="stay" leaves each rank its part of a list or array, and {verb} gives one '
                 "value; write root=None for every rank to have it, or use plist, parray or pmap"
             )
+        if apart.source.spread is not None and (asked.journal or asked.deadline) is not None:
+            raise OptionError(
+                "journal= and deadline= are for items that any rank can take, and these lie on "
+                'their ranks (root="stay"); give the option to the call that makes them'
+            )
         events: list[Any] | None = [] if recording() else None
         sampler = sampler_for(asked.check)
         return Call(verb, apart, collected, asked, detail, events, also, sampler, keeper_for(asked))

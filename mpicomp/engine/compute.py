@@ -23,6 +23,7 @@ from mpicomp.plan.failure import notes_for, tell, traceback_text
 from mpicomp.plan.fold import LEAF, leaves
 from mpicomp.plan.source import Branch, Data, Held, Map, Source, Stream, Zip, length
 from mpicomp.plan.streams import Seeded
+from mpicomp.wire.cutoff import STOP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -402,6 +403,8 @@ def _drain_by(
         caught = compute(world, call, held, within(call, piece), cutoff)
         if caught is not None:
             return caught
+        if cutoff is not None and cutoff.limit == STOP:
+            return None
         at = piece.stop
     return source_failure(world, call, feed)
 

@@ -82,7 +82,7 @@ class Sending(NamedTuple):
         form, count, nbytes = 0, 0, 0
         if self.payload is not None:
             form, count, nbytes = self.payload.form, len(self.payload.blobs), self.payload.nbytes
-        told = cutoff.announced + 2 * cutoff.relays
+        told = cutoff.announced + 4 * cutoff.relays
         return Header(END, failed, form, count, nbytes, told, min(n, maxsize), decided)
 
 

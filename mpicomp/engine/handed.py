@@ -100,7 +100,7 @@ def work(
     is what kept this rank from getting its source.
     """
     current = Current(gaps_of(call))
-    worker = Worker(world, master, current if source is None else None, gaps_of(call))
+    worker = Worker(world, master, current if source is None else None, cutoff, gaps_of(call))
     if problem is None and call.options.reissue:
         return work_again(world, worker, master, Parts(world, call, source or current))
     if problem is None:

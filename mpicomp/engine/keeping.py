@@ -16,7 +16,8 @@ from time import perf_counter
 from typing import Any
 
 from mpicomp.engine.collect import Listed, Row
-from mpicomp.errors import JournalError, JournalWarning
+from mpicomp.engine.stopping import stopper_for, tell
+from mpicomp.errors import JournalError, JournalWarning, Stopped
 from mpicomp.journal.frame import framed, unframed
 from mpicomp.plan.gaps import Gaps, Narrowed, union
 from mpicomp.wire.forms import decode, encode
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from mpicomp.engine.call import Call
     from mpicomp.engine.collect import Collector
+    from mpicomp.engine.stopping import Stopper
     from mpicomp.journal.journal import Journal
     from mpicomp.options import Options
     from mpicomp.plan.chunks import PlanLike
@@ -39,9 +41,9 @@ _inside: ContextVar[bool] = ContextVar("mpicomp.keeping", default=False)
 
 def keeper_for(options: Options) -> Keeper | None:
     """The keeper of a call that asks for one; within another such call nothing is kept."""
-    if options.journal is None or _inside.get():
+    if (options.journal is None and options.deadline is None) or _inside.get():
         return None
-    return Keeper(options.journal)
+    return Keeper(options.journal, stopper_for(options.deadline, options.journal is not None))
 
 
 
@@ -58,10 +60,14 @@ class Keeper:
         The others; None while nothing was done.
     log : Log or None
         Where chunks are kept beyond this process.
+    stopper : Stopper or None
+        What may stop the call.
     """
 
-    def __init__(self, journal: Journal | None = None) -> None:
+    def __init__(self, journal: Journal | None = None, stopper: Stopper | None = None) -> None:
         self.log = None if journal is None else Log(journal)
+        self.stopper = stopper
+        self._rank = 0
         self.spans: list[Span] = []
         self.done: list[Span] = []
         self.gaps: Gaps | None = None
@@ -69,7 +75,8 @@ class Keeper:
     @property
     def about(self) -> str:
         """What all ranks have to have alike."""
-        return "" if self.log is None else f"journal {self.log.journal.name}"
+        kept = "" if self.log is None else f"journal {self.log.journal.name}"
+        return f"{kept}, can be stopped" if self.stopper is not None else kept
 
     def miss(self, done: Iterable[Span], n: int | None) -> None:
         """From now on only what is not in *done* is missing, of *n* items (None: of a stream).
@@ -103,14 +110,27 @@ class Keeper:
             return exc
         return None
 
-    def __enter__(self) -> Keeper:
-        self._token = _inside.set(True)
+    def at(self, rank: int) -> Keeper:
+        """The context of the call, on *rank*."""
+        self._rank = rank
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __enter__(self) -> Keeper:
+        self._token = _inside.set(True)
+        if self.stopper is not None:
+            self.stopper.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, _: object
+    ) -> None:
         _inside.reset(self._token)
+        if self.stopper is not None:
+            self.stopper.__exit__()
         if self.log is not None and kind is not None:
             self.log.release()
+        if isinstance(exc, Stopped):
+            tell(exc, self.log.journal.name if self.log is not None else "", self._rank)
 
 
 def _note(spans: list[Span], start: int, stop: int) -> None:
@@ -198,6 +218,7 @@ class Log:
         if self.claimed:
             self.claimed = False
             self.journal.release(self.key)
+        self.journal.store.close()
 
 
 def _packed(chunk: Collector) -> bytes:

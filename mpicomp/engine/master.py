@@ -20,7 +20,9 @@ from array import array
 from typing import Any
 
 from mpicomp.engine.compute import Caught
+from mpicomp.engine.stopping import Listening
 from mpicomp.plan.source import Data, Source
+from mpicomp.wire.cutoff import STOP
 from mpicomp.wire.forms import Payload, decode, encode
 from mpicomp.wire.transport import pieces, receive
 from mpicomp.wire.ulfm import losses
@@ -88,6 +90,7 @@ class Worker:
     master : int
     items : Current or None
         Where to put the items that come with a grant; None when the rank has its own.
+    cutoff : Cutoff
     gaps : Gaps or None
         Which items the grants speak of; None: of all.
 
@@ -104,14 +107,21 @@ class Worker:
     """
 
     def __init__(
-        self, world: World, master: int, items: Current | None, gaps: Gaps | None = None
+        self,
+        world: World,
+        master: int,
+        items: Current | None,
+        cutoff: Cutoff,
+        gaps: Gaps | None = None,
     ) -> None:
         assert world.comm is not None, "a serial world has no master"
         self._comm = world.comm
         self._world = world
         self._master = master
         self._items = items
+        self._cutoff = cutoff
         self._gaps = gaps
+        self._asked: MPI.Request | None = None
         self.problem: Caught | None = None
         self.number = _END
         self.outcome: Caught | None = None
@@ -159,7 +169,11 @@ class Worker:
     def _next(self) -> bool:
         """Take in the next grant; False at the END."""
         kind = mpi().INT64_T
-        wait(self._comm.Irecv([self._grant, kind], self._master, _DOWN))
+        if self._asked is None:  # else Ctrl-C has come while it was waited for
+            self._asked = self._comm.Irecv([self._grant, kind], self._master, _DOWN)
+        can_stop = self._cutoff.stop is not None
+        wait(Listening(self._asked, self._cutoff) if can_stop else self._asked)
+        self._asked = None
         number, start, _, form, count = self._grant
         self._ended = number == _END
         self.drops = start if self._ended else 0
@@ -254,7 +268,7 @@ class Master:
         threading.Thread(target=self._listen, name="mpicomp-master", daemon=True).start()
         rank = self._world.rank
         while not self.dispatcher.finished:
-            self._cutoff.poll()
+            self._poll()
             with self._lock:
                 busy = self._serve() or self._fill()
                 grant = None if busy else self.dispatcher.ready(rank)
@@ -319,8 +333,14 @@ class Master:
             self._drops[rank] += 1
             self._sends.append((self._comm.Isend([said, mpi().INT64_T], rank, DROP), said))
 
+    def _poll(self) -> None:
+        """Hear how far the ranks need to go; whether they are to go on at all."""
+        if self._cutoff.poll() == STOP:
+            with self._lock:
+                self.dispatcher.limit = 0
+
     def _idle(self) -> None:
-        self._cutoff.poll()
+        self._poll()
         with self._lock:
             busy = self._serve() or self._fill()
         self._nap(busy)

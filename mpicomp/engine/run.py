@@ -30,14 +30,15 @@ from mpicomp.engine.resuming import resume
 from mpicomp.engine.share import at_hand
 from mpicomp.engine.shuffled import recheck
 from mpicomp.engine.stay import as_parts, stayed
+from mpicomp.engine.stopping import Listening, stopped
 from mpicomp.engine.timing import keep
 from mpicomp.engine.watch import watch
 from mpicomp.errors import ConcurrentCallError
 from mpicomp.plan.failure import tell
 from mpicomp.plan.source import Stream
 from mpicomp.wire import guard
-from mpicomp.wire.cutoff import Cutoff
-from mpicomp.wire.world import World, world
+from mpicomp.wire.cutoff import STOP, Cutoff
+from mpicomp.wire.world import World, wait, world
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -190,14 +191,14 @@ def serial(ranks: World, call: Call) -> Any:
         return _serially(ranks, call)
     if nested():
         return _serially(ranks, call._replace(keeper=None))
-    with call.keeper:
+    with call.keeper.at(0):
         return _serially(ranks, call)
 
 
 def _serially(ranks: World, call: Call) -> Any:
     began = perf_counter()
     source, problem = call.comprehension.source, None
-    cutoff = Cutoff(ranks) if call.keeper is not None else None
+    cutoff = Cutoff(ranks, stop=call.keeper.stopper) if call.keeper is not None else None
     if isinstance(source, Stream):
         resume(ranks, call, source, None, ranks.rank)
         caught, n = drain(ranks, call.streamed(), source, cutoff)
@@ -211,6 +212,8 @@ def _serially(ranks: World, call: Call) -> Any:
         runs = spread(call, _runs(call, missing(call, n) or 0))
         caught = compute(ranks, call, source, runs, cutoff)
     caught = kept(call, caught)
+    if cutoff is not None:
+        caught = stopped(ranks, cutoff, caught)
     if problem is not None and caught is None:
         caught = Caught(n, problem, (source_note(ranks),))
     if caught is not None and caught.exception is not None:
@@ -240,17 +243,18 @@ def parallel(ranks: World, verb: str, build: Callable[[], Call]) -> Any:
     keeper = agreed.call.keeper
     if keeper is None:
         return _together(ranks, agreed, began)
-    with keeper:
+    with keeper.at(ranks.rank):
         return _together(ranks, agreed, began)
 
 
 def _together(ranks: World, agreed: Agreement, began: float, before: Before | None = None) -> Any:
-    cutoff = Cutoff(ranks, agreed.settle)
+    keeper = agreed.call.keeper
+    cutoff = Cutoff(ranks, agreed.settle, None if keeper is None else keeper.stopper)
     done = computed(ranks, agreed, cutoff)
     agreed.settle()
     call = agreed.call
-    if call.keeper is not None:
-        done = done._replace(caught=kept(call, done.caught))
+    if keeper is not None:
+        done = done._replace(caught=_awaited(ranks, cutoff, kept(call, done.caught)))
     try:
         if before is not None:
             call, done = before(call, done)
@@ -262,6 +266,22 @@ def _together(ranks: World, agreed: Agreement, began: float, before: Before | No
             done.meter.drop()
     remember(agreed.call, perf_counter() - began)
     return value
+
+
+def _awaited(ranks: World, cutoff: Cutoff, caught: Caught | None) -> Caught | None:
+    """What ended the computing here, once all are done; until then this rank can stop them.
+
+    Collective: every rank of the world calls.
+    """
+    if cutoff.stop is not None and ranks.comm is not None:
+        everyone = Listening(ranks.comm.Ibarrier(), cutoff)
+        try:
+            wait(everyone)
+        except KeyboardInterrupt as exc:
+            cutoff.announce(STOP)
+            caught = Caught(0, exc)
+            wait(everyone)
+    return stopped(ranks, cutoff, caught)
 
 
 def kept(call: Call, caught: Caught | None) -> Caught | None:
@@ -296,7 +316,7 @@ def conclude(ranks: World, call: Call, done: Computed, cutoff: Cutoff, began: fl
         counter.rest()
     if meter is not None:
         meter.settle()
-    cutoff.settle(sum(h.d & 1 for h in headers), headers[0].d >> 1)
+    cutoff.settle(sum(h.d & 3 for h in headers), headers[0].d >> 2)
     if blamed(headers) is not None:
         forget(ranks, headers, mine, root)
         raise_first(ranks, call, headers, caught)

@@ -13,6 +13,7 @@ from mpicomp.engine.agree import place
 from mpicomp.engine.call import ROUND, Call, Header, unpack
 from mpicomp.engine.compute import Caught, Feed, compute, source_failure
 from mpicomp.engine.share import part_of, runs_of
+from mpicomp.engine.stopping import stopped
 from mpicomp.plan.gaps import Gaps
 from mpicomp.plan.source import Data, Held, Stream
 from mpicomp.wire.transport import NothingSent, scatter_values
@@ -45,7 +46,9 @@ def rounds(world: World, call: Call, root: int, cutoff: Cutoff) -> tuple[Caught 
     caught: Caught | None = None
     base, size = 0, 4 * world.size * (call.options.schedule.chunk or 1)
     for _ in count():
-        window = feed.window(size) if feed else []
+        cutoff.poll()
+        caught = stopped(world, cutoff, caught)
+        window = feed.window(size) if feed and caught is None else []
         header = Header(ROUND, place(caught, True), len(window), f=place(caught, False))
         headers = unpack(world.exchange(header.pack()))
         if any(h.failed or h.f for h in headers):

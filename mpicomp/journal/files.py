@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 _SCHEMA = """
 pragma journal_mode = delete;
 pragma synchronous = normal;
+begin;
 create table if not exists chunks (key text, spans text, data blob);
 create index if not exists by_key on chunks (key);
+commit;
 """
 _SUFFIX = ".sqlite"
 

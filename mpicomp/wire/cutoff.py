@@ -1,8 +1,8 @@
 """The lowest position known to decide a call: nothing above it need be computed.
 
-Rules of this file: a rank announces at most once; positions travel to rank 0, which passes on
-each that is lower than the last; `settle` takes in what is still under way, so that nothing is
-left in the network for the next call.
+Rules of this file: a rank announces at most twice, an item and `STOP`; positions travel to rank 0,
+which passes on each that is lower than the last; `settle` takes in what is still under way, so
+that nothing is left in the network for the next call.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mpicomp.wire.world import World
 
 _TAG = 3
+STOP = -1
+"""The position that says: nothing at all is needed any more."""
 
 
 class Cutoff:
@@ -31,27 +33,48 @@ class Cutoff:
     world : World
     settle : callable, optional
         Waits until all ranks have agreed on the call.
+    stop : callable, optional
+        Why this rank is to stop the call: a text, empty when it is not.
 
     Attributes
     ----------
     limit : int
         Items at this position and above are not needed.
-    announced : bool
-        Whether this rank has sent a position to rank 0.
+    announced : int
+        How many positions this rank has sent to rank 0.
     relays : int
         How many positions rank 0 has passed on (on rank 0).
+    stopped : str
+        Why this rank has told all to stop.
     """
 
-    __slots__ = ("_requests", "_settle", "_world", "announced", "heard", "limit", "relays")
+    __slots__ = (
+        "_requests",
+        "_settle",
+        "_world",
+        "announced",
+        "heard",
+        "limit",
+        "relays",
+        "stop",
+        "stopped",
+    )
 
-    def __init__(self, world: World, settle: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        settle: Callable[[], None] | None = None,
+        stop: Callable[[], str] | None = None,
+    ) -> None:
         self._world = world
         self._settle = settle
         self._requests: list[tuple[MPI.Request, array[int]]] = []
         self.limit = maxsize
-        self.announced = False
+        self.announced = 0
         self.relays = 0
         self.heard = 0
+        self.stop = stop
+        self.stopped = ""
 
     def announce(self, index: int) -> None:
         """This rank has found that *index* decides, unless something before it does."""
@@ -63,11 +86,15 @@ class Cutoff:
         if self._world.rank == 0:
             self._relay()
         else:
-            self.announced = True
+            self.announced += 1
             self._send(0)
 
     def poll(self) -> int:
         """The limit, after hearing what has come in."""
+        if self.stop is not None and self.limit > STOP:
+            self.stopped = self.stop()
+            if self.stopped:
+                self.announce(STOP)
         comm = self._world.comm
         while comm is not None and comm.Iprobe(mpi().ANY_SOURCE, _TAG):
             before = self.limit
@@ -77,7 +104,7 @@ class Cutoff:
         return self.limit
 
     def settle(self, announced: int, relays: int) -> None:
-        """Take in the rest: *announced* ranks have told rank 0, which has told all *relays* times.
+        """Take in the rest: rank 0 was told *announced* times, and has told all *relays* times.
 
         Every rank of the world calls, after an exchange that told the two numbers.
         """

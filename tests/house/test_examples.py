@@ -225,6 +225,19 @@ def test_montecarlo() -> None:
     assert abs(float(price) - theory) < 4 * float(bar)
 
 
+def test_resume(tmp_path: Path) -> None:
+    command: list[str | Path] = [EXAMPLES / "resume.py", "1000000", tmp_path / "twins.mpj"]
+    stopped = run_ranks(2, [*command, "0"])
+    assert stopped.returncode == 85, stopped.stderr  # it had no time at all
+    assert not stopped.stdout
+    shown = run_python(["-m", "mpicomp", "journal", "status", tmp_path / "twins.mpj"])
+    items, every = shown.stdout.splitlines()[1].split()[2:4]
+    assert 0 < int(items) < int(every)
+    for ranks in (3, 1):
+        done = run_ranks(ranks, command) if ranks > 1 else run_python(command)
+        assert done.stdout == "8169 pairs of twin primes below 1000000\n"  # OEIS A007508
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_an_example_is_short_and_in_the_readme(script: Path) -> None:
     assert len(script.read_text().splitlines()) < 60

@@ -170,18 +170,18 @@ def made(call: Callable[..., Any], work: Work, **said: Any) -> Any:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_the_same_value_to_the_bit(where: Path, verb: str) -> None:
+def test_every_verb_has_the_same_value_to_the_bit(verb: str) -> None:
     call, function = VERBS[verb]
     work = Work(function)
-    for number, (schedule, dispatch) in enumerate(WAYS):
+    for number, (schedule, dispatch) in enumerate(WAYS[1::2]):
         said: Any = {"schedule": schedule, "dispatch": dispatch}
         expected = WORLD.bcast(made(call, work, schedule="static"))
         work.fails_at = 40 + number
-        folder = where / f"{number}"
-        raised(partial(made, call, work, journal=kept(folder), **said), Failing)
+        store = MemoryStore()
+        raised(partial(made, call, work, journal=kept(store), **said), Failing)
         work.fails_at = -1
         for _ in range(2):
-            holds(made(call, work, journal=kept(folder), **said), expected)
+            holds(made(call, work, journal=kept(store), **said), expected)
 
 
 def test_random_streams_are_those_of_their_items(where: Path) -> None:
