@@ -114,8 +114,10 @@ def _call(gen: object, ordered: object, window: int | None, options: Common) -> 
         raise OptionError(f"ordered must be True or False, got {ordered!r}")
     if asked.root is None:
         raise OptionError("piter gives values on one rank; write root=0, and send them on")
-    if asked.dispatch == "counter":
-        raise OptionError('piter has a master, got dispatch="counter"; leave it out')
+    if asked.dispatch in ("counter", "master-only"):
+        raise OptionError(
+            f'piter has a master of its own, got dispatch="{asked.dispatch}"; leave it out'
+        )
     if asked.check is not None:
         raise OptionError(
             f"piter gives values before it could check them, got check={asked.check!r}; "

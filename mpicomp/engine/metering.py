@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from array import array
+from contextlib import suppress
 from time import monotonic, perf_counter, sleep
 
 from mpicomp.record.progress import Display, tqdm
@@ -150,6 +151,11 @@ class Watcher(threading.Thread):
         _drawn.discard(self)
 
     def run(self) -> None:
+        with suppress(Exception):  # a rank was lost: told by the call itself
+            self._listen()
+        self._draw(last=True)
+
+    def _listen(self) -> None:
         while not self._over.wait(_DRAW):
             self._hear()
             self._draw()
@@ -157,7 +163,6 @@ class Watcher(threading.Thread):
         while self._listening and self._busy and monotonic() < until:
             self._hear()
             sleep(_DRAW / 100)
-        self._draw(last=True)
 
     def _hear(self) -> None:
         comm = self._world.comm

@@ -242,6 +242,15 @@ def test_claims_as_in_a_second_loop(
     assert rows(outcome) == claimed_again(each, plan, speeds, claim)
 
 
+@given(costs, st.integers(2, 9), seconds)
+def test_a_master_cuts_auto_as_the_engines_does(each: list[float], p: int, message: float) -> None:
+    auto, factoring = (
+        simulated(each, schedule, p, dispatch="master", message=message)
+        for schedule in ("auto", "factoring")
+    )
+    assert rows(auto) == rows(factoring)
+
+
 def handed_out_again(
     each: Sequence[float], schedule: str, p: int, message: float, service: float
 ) -> list[tuple[int, int, int, float, float]]:
