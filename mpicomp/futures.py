@@ -16,7 +16,7 @@ from concurrent.futures import (
     wait,
 )
 
-from mpicomp.fronts.executor import MPIExecutor
+from mpicomp.fronts.executor import MPIExecutor, serve
 
 __all__ = [
     "ALL_COMPLETED",
@@ -29,5 +29,6 @@ __all__ = [
     "InvalidStateError",
     "MPIExecutor",
     "as_completed",
+    "serve",
     "wait",
 ]

@@ -47,6 +47,8 @@ class Header(NamedTuple):
 
 BEGIN, ROUND, END, CLOSE, LEAVE_PHASE, MEET = range(6)
 LEAVE = Header(LEAVE_PHASE).pack()
+STAND_BY = Header(LEAVE_PHASE, a=1)
+"""Of a rank that makes no calls of its own, but serves executors until the root leaves."""
 
 
 def unpack(headers: bytearray) -> list[Header]:
@@ -177,7 +179,7 @@ def disagree(world: World, headers: list[Header], mine: str) -> NoReturn:
     CollectiveMismatch
         Names who called what.
     """
-    gone = [rank for rank, header in enumerate(headers) if header.phase == LEAVE_PHASE]
+    gone = [rank for rank, header in enumerate(headers) if header == Header(LEAVE_PHASE)]
     if gone:
         ranks = ", ".join(map(str, gone))
         raise mismatch(

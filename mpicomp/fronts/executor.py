@@ -7,10 +7,8 @@ Rules of this file: what the standard library documents holds; where the work is
 from __future__ import annotations
 
 import threading
-from collections import deque
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
-from itertools import islice
 from operator import index
 from time import monotonic
 from typing import Any
@@ -19,8 +17,11 @@ from weakref import ref
 from mpicomp.engine.agree import check_root
 from mpicomp.engine.run import nested
 from mpicomp.errors import OptionError
-from mpicomp.fronts.meeting import meet, serve, start_with
-from mpicomp.fronts.office import Office, Task
+from mpicomp.fronts import meeting
+from mpicomp.fronts.mapping import Results, flat, in_chunks
+from mpicomp.fronts.meeting import meet, start_with
+from mpicomp.fronts.office import Office
+from mpicomp.fronts.own import Task
 from mpicomp.fronts.parcel import Function
 from mpicomp.plan.value import whole
 from mpicomp.wire.world import World, world
@@ -34,6 +35,39 @@ if TYPE_CHECKING:
 
     P = ParamSpec("P")
     T = TypeVar("T")
+
+
+_NAME = "MPIExecutor"
+
+
+def serve(comm: Intracomm | None = None, root: int = 0) -> None:
+    """Serve the executors that *root* makes, one after the other, until its program ends.
+
+    Collective: every rank of *comm* but the root calls, once; the root uses executors as if it
+    were alone.  Comes back when the root has reached the end of its program.
+
+    Raises
+    ------
+    CollectiveMismatch
+        The root has called something else, for which all ranks are needed.
+
+    Examples
+    --------
+    >>> import mpicomp
+    >>> from mpicomp.futures import MPIExecutor, serve
+    >>> if mpicomp.world().rank:
+    ...     serve()
+    ... else:
+    ...     for k in range(2):
+    ...         with MPIExecutor() as executor:
+    ...             print(executor.submit(pow, 2, k).result())
+    1
+    2
+    """
+    ranks = world(comm)
+    if ranks.comm is not None and ranks.size > 1 and ranks.rank != root:
+        while meeting.serve(ranks, _NAME, root, standing=True):
+            pass
 
 
 class MPIExecutor(Executor):
@@ -153,7 +187,7 @@ class MPIExecutor(Executor):
         """Compute tasks until the root shuts the executor down; for all ranks but the root."""
         if not self.is_master() and not self._served:
             self._served = True
-            serve(self._ranks, type(self).__name__, self._root)
+            meeting.serve(self._ranks, _NAME, self._root)
 
     def __enter__(self) -> Self | None:  # type: ignore[override]  # None: not on this rank
         if not self.is_master():
@@ -172,7 +206,9 @@ class MPIExecutor(Executor):
                 "submits; write `if executor is not None:` in the with-block"
             )
         if self._threads is None and self._office is None:
-            hold, start = meet(self._ranks, type(self).__name__, self._root, self._start)
+            met = meet(self._ranks, _NAME, self._root, self._start)
+            assert met is not None, "the root does not stand by"
+            hold, start = met
             prepare = partial(start_with, start) if self._root_computes else None
             others = self.num_workers - self._root_computes
             hold.outside()
@@ -183,11 +219,12 @@ class MPIExecutor(Executor):
         self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
     ) -> Future[T]:
         """Have ``fn(*args, **kwargs)`` computed; its `concurrent.futures.Future`."""
-        return self._submit(Function(fn), args, kwargs)
+        return self.enter(Function(fn), args, kwargs)
 
-    def _submit(
+    def enter(
         self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Future[Any]:
+        """The same for a function that is on its way already."""
         with self._lock:
             if self._threads is not None:
                 return self._threads.submit(function.function, *args, **kwargs)
@@ -241,17 +278,17 @@ class MPIExecutor(Executor):
         if buffersize is not None and whole("buffersize", buffersize, 1) > 0:
             buffersize = index(buffersize)
         end = None if timeout is None else timeout + monotonic()
-        function, tasks = _in_chunks(fn, (tuple(args) for args in iterable), chunksize)
+        function, tasks = in_chunks(fn, (tuple(args) for args in iterable), chunksize)
         results = Results(self, function, tasks, end, buffersize, unordered)
-        return iter(results) if chunksize == 1 else _flat(results)
+        return iter(results) if chunksize == 1 else flat(results)
 
     def submit_all(
         self, fn: Callable[..., Any], arguments: Iterable[Iterable[Any]], chunksize: int = 1
     ) -> Iterator[Future[Any]]:
         """Futures of ``fn(*args)`` for each args; with a *chunksize*, of lists of so many."""
-        function, tasks = _in_chunks(fn, (tuple(args) for args in arguments), chunksize)
+        function, tasks = in_chunks(fn, (tuple(args) for args in arguments), chunksize)
         for args in tasks:
-            yield self._submit(function, args, {})
+            yield self.enter(function, args, {})
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """No more tasks: let the ranks go when those that were submitted are done.
@@ -288,101 +325,3 @@ _entered: list[ref[MPIExecutor]] = []
 def innermost() -> MPIExecutor | None:
     """The executor whose ``with`` this process is in, if it is in one."""
     return _entered[-1]() if _entered else None
-
-
-def _in_chunks(
-    fn: Callable[..., Any], arguments: Iterator[tuple[Any, ...]], chunksize: int
-) -> tuple[Function, Iterator[tuple[Any, ...]]]:
-    """A function and its arguments, so many calls in one."""
-    if chunksize == 1:
-        return Function(fn), arguments
-    chunks = iter(lambda: [*islice(arguments, chunksize)], [])
-    return Function(partial(_chunk, fn)), ((chunk,) for chunk in chunks)
-
-
-def _chunk(fn: Callable[..., T], chunk: list[tuple[Any, ...]]) -> list[T]:
-    return [fn(*args) for args in chunk]
-
-
-def _flat(results: Iterable[list[T]]) -> Iterator[T]:
-    for chunk in results:
-        yield from chunk
-
-
-class Results:
-    """The results of many tasks, which are submitted as far ahead as *buffersize* says."""
-
-    def __init__(
-        self,
-        executor: MPIExecutor,
-        function: Function,
-        tasks: Iterator[tuple[Any, ...]],
-        end: float | None,
-        buffersize: int | None,
-        unordered: bool,
-    ) -> None:
-        self._executor = ref(executor)  # a result that nobody asks for keeps no executor alive
-        self._function, self._tasks, self._end = function, tasks, end
-        self._lazy = buffersize is not None
-        self._order = None if not unordered else Arrivals()
-        self._futures: deque[Future[Any]] = deque()  # in order; or
-        self._open: set[Future[Any]] = set()
-        for args in islice(tasks, buffersize):
-            self._add(executor, args)
-
-    def _add(self, executor: MPIExecutor, args: tuple[Any, ...]) -> None:
-        future = executor._submit(self._function, args, {})
-        if self._order is None:
-            self._futures.append(future)
-        else:
-            self._open.add(future)
-            future.add_done_callback(self._order.add)
-
-    def __iter__(self) -> Iterator[Any]:
-        try:
-            while self._futures or self._open:
-                executor = self._executor() if self._lazy else None
-                if executor is not None:
-                    for args in islice(self._tasks, 1):
-                        self._add(executor, args)
-                del executor
-                yield self._result(self._next())
-        finally:
-            for future in [*self._futures, *self._open]:
-                future.cancel()
-
-    def _next(self) -> Future[Any]:
-        if self._order is None:
-            return self._futures.popleft()
-        future = self._order.next(self._left())
-        self._open.remove(future)
-        return future
-
-    def _left(self) -> float | None:
-        return None if self._end is None else max(0.0, self._end - monotonic())
-
-    def _result(self, future: Future[Any]) -> Any:
-        try:
-            try:
-                return future.result(self._left())
-            finally:
-                future.cancel()
-        finally:
-            del future  # or its traceback would keep it alive
-
-
-class Arrivals:
-    """Futures in the order in which they were done."""
-
-    def __init__(self) -> None:
-        self._done: deque[Future[Any]] = deque()
-        self._some = threading.Semaphore(0)
-
-    def add(self, future: Future[Any]) -> None:
-        self._done.append(future)
-        self._some.release()
-
-    def next(self, timeout: float | None) -> Future[Any]:
-        if not self._some.acquire(timeout=timeout):
-            raise TimeoutError
-        return self._done.popleft()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from mpicomp.engine.agree import raise_from
-from mpicomp.engine.call import BEGIN, Header, disagree, unpack
+from mpicomp.engine.call import BEGIN, STAND_BY, Header, disagree, unpack
 from mpicomp.engine.hand import Hand
 from mpicomp.engine.run import Hold, install_guard
 from mpicomp.fronts.parcel import packed, unpacked
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 Start = tuple["Callable[..., object] | None", tuple[Any, ...]]
 
 
-def meet(world: World, name: str, root: int, start: Start) -> tuple[Hold, list[Any]]:
+def meet(
+    world: World, name: str, root: int, start: Start, standing: bool = False
+) -> tuple[Hold, list[Any]] | None:
     """Come together for the executor on *root*.
 
     Collective: every rank of the world calls.
@@ -42,9 +44,13 @@ def meet(world: World, name: str, root: int, start: Start) -> tuple[Hold, list[A
     root : int
     start : (callable or None, tuple)
         Initializer and its arguments; the root's count.
+    standing : bool
+        This rank serves whatever comes, until the root has nothing more.
 
     Returns
     -------
+    None
+        The root has reached the end of its program; or
     hold : Hold
         To be left when it is over.
     blobs : list
@@ -62,11 +68,16 @@ def meet(world: World, name: str, root: int, start: Start) -> tuple[Hold, list[A
             except BaseException as exc:
                 failure = Failure(exc, 0, ())
         text = f"{name} with root={root}"
-        header = Header(BEGIN, failure is not None, digest_of(text))
-        headers = unpack(world.exchange(header.pack()))
+        due = Header(BEGIN, 0, digest_of(text))
+        mine = STAND_BY if standing else due._replace(failed=int(failure is not None))
+        headers = unpack(world.exchange(mine.pack()))
         watched_by(None)  # from now on the ranks wait for tasks, however long
-        if any(told._replace(failed=0) != header._replace(failed=0) for told in headers):
-            disagree(world, headers, text)
+        if standing and {told.phase for told in headers} == {STAND_BY.phase}:
+            hold.__exit__()
+            world.close()  # as the root does, at the end of its program
+            return None
+        if any(told._replace(failed=0) not in (due, STAND_BY) for told in headers):
+            disagree(world, headers, "serve()" if standing else text)
         if headers[root].failed:
             raise_from(world, root, failure)
         return hold, broadcast(world, blobs, root)
@@ -75,16 +86,20 @@ def meet(world: World, name: str, root: int, start: Start) -> tuple[Hold, list[A
         raise
 
 
-def serve(world: World, name: str, root: int) -> None:
-    """Work for the executor on *root*, until it is shut down.
+def serve(world: World, name: str, root: int, standing: bool = False) -> bool:
+    """Work for the executor on *root*, until it is shut down; False: there was none any more.
 
     Collective: every rank of the world but *root* calls, which calls `meet`.
     """
-    hold, blobs = meet(world, name, root, (None, ()))
+    met = meet(world, name, root, (None, ()), standing)
+    if met is None:
+        return False
+    hold, blobs = met
     try:
         Hand(Mail(world, root), Tasks(world)).serve(lambda: _prepared(world, blobs))
     finally:
         hold.__exit__()
+    return True
 
 
 def start_with(blobs: list[Any]) -> None:

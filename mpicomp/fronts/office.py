@@ -14,12 +14,10 @@ import threading
 import weakref
 from collections import deque
 from concurrent.futures import BrokenExecutor, Future
-from time import perf_counter
 from typing import Any
 
-from mpicomp.engine.batch import Batch
 from mpicomp.engine.desk import Desk, Load
-from mpicomp.engine.hand import SLOW
+from mpicomp.fronts.own import OwnTasks, Task
 from mpicomp.fronts.parcel import Slots, packed, unpacked
 from mpicomp.fronts.worker import BAD, CANCELLED
 from mpicomp.plan.flow import Flow
@@ -30,38 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mpicomp.engine.run import Hold
-    from mpicomp.fronts.parcel import Function
     from mpicomp.plan.cutting import Grant
     from mpicomp.wire.world import World
 
 _LARGE = 1 << 22  # bytes in one letter, unless one task has more
 _SHORT, _LONG = 2e-5, 1e-3  # seconds between two looks, while there is work
 _IDLE = 0.1  # and while there is none
-
-
-class Task:
-    """A call that was submitted."""
-
-    __slots__ = ("args", "function", "future", "kwargs", "running")
-
-    def __init__(
-        self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        self.future: Future[Any] = Future()
-        self.function, self.args, self.kwargs = function, args, kwargs
-        self.running = False
-
-    def start(self) -> bool:
-        """From now on it cannot be cancelled; False when it has been."""
-        self.running = self.running or self.future.set_running_or_notify_cancel()
-        return self.running
-
-    def run(self) -> tuple[Any, BaseException | None]:
-        """Compute it here: its value, or what it raised."""
-        try:
-            return self.function.function(*self.args, **self.kwargs), None
-        except BaseException as exc:
-            return None, exc
 
 
 class Office:
@@ -190,7 +162,8 @@ class Office:
     def submit(self, task: Task) -> Future[Any]:
         """Take in a task; when nothing can be computed any more, its future knows at once."""
         self.queue.append(task)
-        self.wake.set()
+        if not self.wake.is_set():
+            self.wake.set()
         if self.broken is not None:  # perhaps since the caller has looked
             self._break(self.broken)
         return task.future
@@ -304,71 +277,3 @@ class Office:
 
     def learn(self, items: int, seconds: float) -> None:
         pass  # the flow learns by itself
-
-
-class OwnTasks:
-    """The root's own thread that computes; verbs in its tasks are serial, as in items.
-
-    Parameters
-    ----------
-    office : Office
-    prepare : callable
-        What it does first.
-    """
-
-    def __init__(self, office: Office, prepare: Callable[[], object]) -> None:
-        self._office = office
-        self._prepare = prepare
-        self._grants: deque[Grant] = deque()
-        self._batch: Batch | None = None
-        self._some = threading.Event()
-        self.over = threading.Event()
-        self.thread = threading.Thread(target=self._run, name="mpicomp-tasks", daemon=True)
-        self.thread.start()
-
-    def _run(self) -> None:
-        self._office.inside()
-        try:
-            self._prepare()
-        except BaseException as exc:
-            self._office.give_up(exc)
-            return
-        while not self.over.is_set():
-            self._some.clear()
-            with self._office.lock:
-                grant = self._grants.popleft() if self._grants else None
-                grant = grant or self._office.flow.ready(self._office.rank)
-            if grant is not None:
-                self._work(grant)
-            else:
-                self._some.wait(_IDLE)
-
-    def _work(self, grant: Grant) -> None:
-        office, began = self._office, perf_counter()
-        batch = self._batch = Batch(*grant, one_each=False)
-        while batch.step():
-            number = batch.at - 1
-            with office.lock:
-                task = office.begin(number)
-            if task is not None:
-                value, exc = task.run()
-                with office.lock:
-                    office.settle(number, value, exc)
-                office.wake.set()
-        with office.lock:
-            self._batch = None
-            batch.end()
-            office.flow.done(office.rank, grant.number, perf_counter() - began)
-
-    def keep(self, grant: Grant) -> None:
-        """Get a grant."""
-        self._grants.append(grant)
-        self._some.set()
-
-    def unburden(self) -> None:
-        """Give back what waits behind a slow task."""
-        batch = self._batch
-        if batch is not None and perf_counter() - batch.began > SLOW:
-            at = batch.give_back()
-            if at is not None:
-                self._office.take_back(batch.number, at)

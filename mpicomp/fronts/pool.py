@@ -7,24 +7,19 @@ which is imported when the first pool is made.
 from __future__ import annotations
 
 import sys
-from collections import deque
-from itertools import islice
 from operator import index
 from typing import Any
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import Future
+    from collections.abc import Callable, Iterable
     from types import TracebackType
     from typing import NoReturn, Self
 
     from mpi4py.MPI import Intracomm
 
-    from mpicomp.fronts.executor import Arrivals, MPIExecutor
-    from mpicomp.fronts.results import AsyncResult
-
-_AHEAD = 16  # items for each worker that imap reads ahead
+    from mpicomp.fronts.executor import MPIExecutor
+    from mpicomp.fronts.results import AsyncResult, Imap
 
 
 class Pool:
@@ -217,6 +212,8 @@ class Pool:
         self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1
     ) -> Imap:
         """An iterator over the results; *iterable* is read a bounded number of items ahead."""
+        from mpicomp.fronts.results import Imap
+
         _size(chunksize)
         return Imap(self._working(), func, iterable, None)
 
@@ -224,7 +221,8 @@ class Pool:
         self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1
     ) -> Imap:
         """The same, the results as they are done."""
-        from mpicomp.fronts.executor import Arrivals
+        from mpicomp.fronts.mapping import Arrivals
+        from mpicomp.fronts.results import Imap
 
         _size(chunksize)
         return Imap(self._working(), func, iterable, Arrivals())
@@ -279,72 +277,3 @@ def _size(chunksize: int) -> int:
     if chunksize < 1:
         raise ValueError(f"Chunksize must be 1+, not {chunksize}")
     return index(chunksize)
-
-
-class Imap:
-    """What `Pool.imap` gives: an iterator that goes on behind a result that is an error."""
-
-    def __init__(
-        self,
-        executor: MPIExecutor,
-        func: Callable[[Any], Any],
-        iterable: Iterable[Any],
-        arrivals: Arrivals | None,
-    ) -> None:
-        self._items = iter(iterable)
-        self._executor, self._func, self._arrivals = executor, func, arrivals
-        self._futures: deque[Future[Any]] = deque()
-        self._waiting = 0
-        self._problem: BaseException | None = None
-        self._read(_AHEAD * executor.num_workers)
-
-    def _read(self, count: int) -> None:
-        """Give out *count* more items, as far as there are; what the source raises comes last."""
-        if self._problem is not None:
-            return
-        try:
-            for future in self._submitted(islice(self._items, count)):
-                self._waiting += 1
-                if self._arrivals is None:
-                    self._futures.append(future)
-                else:
-                    future.add_done_callback(self._arrivals.add)
-        except Exception as exc:
-            self._problem = exc
-
-    def _submitted(self, items: Iterator[Any]) -> Iterator[Future[Any]]:
-        return self._executor.submit_all(self._func, ((item,) for item in items), 1)
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Any:
-        return self.next()
-
-    def next(self, timeout: float | None = None) -> Any:
-        """The next result.
-
-        Raises
-        ------
-        multiprocessing.TimeoutError
-            It was not there within *timeout* seconds; it may be asked for again.
-        """
-        if not self._waiting:
-            problem, self._problem = self._problem, StopIteration()
-            raise problem or StopIteration
-        future = self._taken(timeout)
-        self._waiting -= 1
-        if not isinstance(self._problem, StopIteration):
-            self._read(1)
-        return future.result()
-
-    def _taken(self, timeout: float | None) -> Future[Any]:
-        from multiprocessing import TimeoutError as Late
-
-        try:
-            if self._arrivals is not None:
-                return self._arrivals.next(timeout)
-            self._futures[0].exception(timeout)
-        except TimeoutError:
-            raise Late from None
-        return self._futures.popleft()

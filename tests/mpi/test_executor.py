@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from mpicomp import ConcurrentCallError, TransportError, plist, psum
+from mpicomp import CollectiveMismatch, ConcurrentCallError, TransportError, plist, psum
 from mpicomp.errors import RemoteTraceback
-from mpicomp.futures import BrokenExecutor, CancelledError, MPIExecutor, as_completed, wait
+from mpicomp.futures import BrokenExecutor, CancelledError, MPIExecutor, as_completed, serve, wait
 from tests.launch import run_ranks
 from tests.mpi.laws import exactly, on_root, raised, still_works, together
 from tests.mpi.test_streams import Watched
@@ -514,6 +514,37 @@ def test_without_a_with() -> None:
         still_works()
 
 
+def test_ranks_that_stand_by_serve_one_executor_after_the_other() -> None:
+    def several() -> None:
+        if WORLD.rank:
+            serve()
+            return
+        for k in range(3):
+            with MPIExecutor() as pool:
+                assert pool is not None
+                assert [*pool.map(square, range(k))] == [x * x for x in range(k)]
+        if PARALLEL:
+            plist(x for x in range(3))
+
+    if PARALLEL:
+        error = raised(several, CollectiveMismatch)
+        assert "serve()" in str(error)
+    else:
+        several()
+
+
+STANDING = """
+from mpicomp import world
+from mpicomp.futures import serve
+if world().rank:
+    serve()
+else:
+    for k in (2, 3):
+        with MPIExecutor() as pool:
+            print(pool.submit(pow, k, 2).result(), flush=True)
+"""
+
+
 def test_a_dropped_executor_still_does_its_tasks() -> None:
     if WORLD.rank:
         MPIExecutor().serve()
@@ -573,6 +604,12 @@ with MPIExecutor() as pool:
         pool.submit({deed}).result()
         print("a result")
 """
+
+
+def test_ranks_that_stand_by_end_with_the_root(tmp_path: Path) -> None:
+    if WORLD.size == 2:
+        done: Any = on_root(lambda: run_ranks(3, [program(tmp_path / "stand.py", STANDING)]))
+        assert (done.returncode, done.stdout.split()) == (0, ["4", "9"]), done.stderr
 
 
 def test_the_end_of_the_program_waits_for_the_tasks(tmp_path: Path) -> None:

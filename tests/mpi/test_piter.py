@@ -95,8 +95,7 @@ def test_the_source_is_read_no_more_than_the_window_ahead(ordered: bool, window:
     """Once, in order, by the thread that iterates; of an endless one too."""
     numbers = Watched(itertools.count())
     worst = 0
-    values = piter((x for x in numbers), ordered=ordered, window=window)
-    for count, _ in enumerate(values, 1):
+    for count, _ in enumerate(piter((x for x in numbers), ordered=ordered, window=window), 1):
         worst = max(worst, numbers.read - count)
         if count == 200:
             break
