@@ -15,6 +15,7 @@ from sys import maxsize
 from time import perf_counter
 from typing import Any, NamedTuple
 
+from mpicomp.engine import limit
 from mpicomp.engine.careful import attempt, attempts_note
 from mpicomp.engine.collect import Decided, Listed, Searched
 from mpicomp.engine.keeping import within
@@ -72,6 +73,9 @@ def compute(
     try:
         if world.interrupted:
             raise KeyboardInterrupt
+        if call.options.timeout is not None or call.options.reissue:
+            with limit.listening():
+                return _pieces_of(world, call, source, runs, cutoff, glance, ascending)
         return _pieces_of(world, call, source, runs, cutoff, glance, ascending)
     except KeyboardInterrupt as exc:  # between two items; in one it is told with the item
         return _caught(Caught(0, exc), cutoff)

@@ -3,7 +3,7 @@
 Rules of this file: an interruption is raised in the main thread, inside an item and nowhere else;
 so no message and no collector is ever cut in two.
 
-    main thread    limited(work, seconds): timer on ── the item ── timer off
+    main thread    listening: limited(item, seconds), limited(item, seconds), ...
     the alarm      Python's handler raises `Rang` where the item stands, again every second if the
                    item swallows it
     a thread       watches for items that do not come back to Python at all, and ends the job
@@ -74,6 +74,8 @@ class Section:
 _sections: list[Section] = []  # the outermost first: a verb inside an item may set limits too
 _watchdog: threading.Thread | None = None
 _abandoned = False
+_depth = 0  # of `listening` blocks
+_armed = inf  # when the timer rings: at the latest when the first section ends
 
 
 def check(options: Options) -> None:
@@ -104,12 +106,14 @@ def limited(work: Callable[[], object], seconds: float, about: Callable[[], str]
     Abandoned
         Another thread has called `abandon`.
     """
+    if not _depth:
+        with listening():
+            return limited(work, seconds, about)
     section = Section(seconds, about)
     trace: TracebackType | None = None
-    before = signal.signal(signal.SIGALRM, _ring)
     _sections.append(section)
     try:
-        _wind()
+        _arm(section.expires)
         if _abandoned:
             raise Rang(section)
         try:
@@ -124,8 +128,6 @@ def limited(work: Callable[[], object], seconds: float, about: Callable[[], str]
     finally:
         section.open = False
         _sections.remove(section)
-        _wind()
-        signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
     if _abandoned:
         raise Abandoned
     raise TimeoutError(f"the item took longer than timeout={seconds:g} seconds").with_traceback(
@@ -139,16 +141,29 @@ def here() -> bool:
 
 
 class listening:  # reads as a clause: with limit.listening()
-    """In this block another thread may call `abandon`; without it the signal ends the process."""
+    """In this block items can be interrupted.
+
+    Outside of it the signal ends the process.  Blocks may stand in one another; the outermost
+    does the work, so that an item in it costs no system call.
+    """
 
     def __enter__(self) -> None:
+        global _depth
         self._here = here()
         if self._here:
-            self._before = signal.signal(signal.SIGALRM, _ring)
+            _depth += 1
+            if _depth == 1:
+                self._before = signal.signal(signal.SIGALRM, _ring)
 
     def __exit__(self, *_: object) -> None:
-        resume()
-        if self._here:
+        global _depth, _armed
+        if not self._here:
+            return
+        _depth -= 1
+        if _depth == 0:
+            resume()
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            _armed = inf
             before = self._before
             signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
 
@@ -172,21 +187,24 @@ def is_abandoned() -> bool:
     return _abandoned
 
 
-def _wind() -> None:
-    """Set the timer for whichever section ends first."""
-    first = min((section.expires for section in _sections), default=inf)
-    if first == inf:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        return
-    signal.setitimer(signal.ITIMER_REAL, max(1e-6, first - time.monotonic()), _AGAIN)
-    _guarded()
+def _arm(at: float) -> None:
+    """See to it that the timer rings at that time, or before."""
+    global _armed
+    if at < _armed:
+        _armed = at
+        signal.setitimer(signal.ITIMER_REAL, max(1e-6, at - time.monotonic()))
+        _guarded()
 
 
 def _ring(_: int, __: FrameType | None) -> None:
+    global _armed
     now = time.monotonic()
+    _armed = inf
     for section in _sections:
         if section.open and (_abandoned or section.expires <= now):
+            _arm(now + _AGAIN)
             raise Rang(section)
+    _arm(min((section.expires for section in _sections), default=inf))
 
 
 def _guarded() -> None:

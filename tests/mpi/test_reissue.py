@@ -101,14 +101,14 @@ def test_ranks_that_stand_still_are_not_waited_for(source: str, folder: Path) ->
 
 
 def test_a_large_array_is_written_by_whoever_is_first(folder: Path) -> None:
-    n = 140_000  # in shared memory
+    n = 70_000  # in shared memory
 
-    def item(x: int) -> float:
-        return float(f(x))
+    def item(x: int) -> complex:
+        return complex(f(x))
 
-    f = Standing(folder, *([100_000] if WORLD.size > 1 else []))
-    got = parray((item(x) for x in range(n)), float, reissue=True, schedule="dynamic,40000")
-    holds(got, 3.0 * np.arange(n))
+    f = Standing(folder, *([50_000] if WORLD.size > 1 else []))
+    got = parray((item(x) for x in range(n)), complex, reissue=True, schedule="dynamic,20000")
+    holds(got, 3 * np.arange(n, dtype=complex))
 
 
 class Failing(Exception):
