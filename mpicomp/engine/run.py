@@ -63,7 +63,7 @@ def run(verb: str, comm: MPI.Intracomm | None, build: Callable[[], Call]) -> Any
     ----------
     verb : str
         For messages.
-    comm : mpi4py.MPI.Intracomm or None
+    comm : mpi4py.MPI.Intracomm, or what makes the call elsewhere, or None
     build : callable
         Gives the `Call`; what it raises is raised on every rank.
     """
@@ -71,6 +71,8 @@ def run(verb: str, comm: MPI.Intracomm | None, build: Callable[[], Call]) -> Any
         call = build()
         check_source(call, World())
         return serial(World(), call._replace(sampler=None))  # its other ranks know nothing of it
+    if comm is not None and (elsewhere := getattr(comm, "__mpicomp_run__", None)):
+        return elsewhere(verb, build)  # the engines of a notebook
     ranks = world(comm)
     if ranks.comm is None:
         return _by_itself(ranks, build)

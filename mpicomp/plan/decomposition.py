@@ -132,6 +132,12 @@ class Decomposition(Frozen, ABC):
         """
         return self._indices(self._rank(rank))
 
+    def _repr_html_(self) -> str:
+        """For notebooks: who holds which item, in colours."""
+        from mpicomp.plan.ownermap import html
+
+        return html(self)
+
     def dim_data(self, rank: int) -> dict[str, Any]:
         """How the Distributed Array Protocol (version 0.9 or 1.0) describes the part of *rank*.
 

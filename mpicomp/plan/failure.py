@@ -13,6 +13,7 @@ from __future__ import annotations
 import pickle
 
 from mpicomp.errors import RemoteError, RemoteTraceback
+from mpicomp.plan.pickling import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,14 +92,14 @@ def shortened(value: object) -> str:
 def pack(exc: BaseException) -> bytes:
     """*exc* as bytes that `unpack` can always read."""
     try:
-        packed = pickle.dumps(exc)
+        packed = bytes(dumps(exc))
         back = pickle.loads(packed)
         if type(back) is type(exc) and repr(back.args) == repr(exc.args):
             return packed
     except BaseException:  # also an exit of its own: the ranks wait for what is told
         pass  # not by its own way, then by its parts
     try:
-        kind = pickle.dumps(type(exc))
+        kind = bytes(dumps(type(exc)))
         pickle.loads(kind)
     except BaseException:
         name = f"{type(exc).__module__}.{type(exc).__qualname__}"
@@ -117,7 +118,7 @@ def _text(exc: BaseException) -> str:
 
 def _part(value: object) -> bytes:
     try:
-        packed = pickle.dumps(value)
+        packed = bytes(dumps(value))
         pickle.loads(packed)
     except BaseException:
         return pickle.dumps(shortened(value))

@@ -72,6 +72,19 @@ def picture(calls: Sequence[Timeline], path: Path | None = None, most: int = 256
     return figure
 
 
+def inline(calls: Sequence[Timeline]) -> str:
+    """The picture as an HTML image that holds its own data."""
+    from base64 import b64encode
+    from html import escape
+    from io import BytesIO
+
+    file = BytesIO()
+    picture(calls, most=64).savefig(file, format="png", dpi=80)
+    data = b64encode(file.getvalue()).decode()
+    shown = escape(title(calls), quote=True)
+    return f'<img alt="{shown}" src="data:image/png;base64,{data}"/>'
+
+
 def _draw_runs(axes: Axes, calls: Sequence[Timeline], rows: Sequence[int]) -> None:
     """A box for each run of items, in a colour that says where in the source they stand."""
     import numpy as np

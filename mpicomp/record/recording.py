@@ -195,11 +195,18 @@ class Record:
         return replay(self.calls, schedule, ranks, **assumed)
 
     def _repr_html_(self) -> str:
-        """For notebooks."""
+        """For notebooks: the numbers and the Gantt chart, which is text without matplotlib."""
         from html import escape
 
-        shown = f"{self.summary()}\n\n{self.text()}" if self.calls else self.text()
-        return f'<pre style="line-height: 1.2">{escape(shown)}</pre>'
+        from mpicomp.record.picture import MissingExtra, inline
+
+        if not self.calls:
+            return f"<pre>{escape(self.text())}</pre>"
+        try:
+            chart = inline(self.calls)
+        except MissingExtra:
+            chart = f'<pre style="line-height: 1.2">{escape(self.text())}</pre>'
+        return f"<div><pre>{escape(str(self.summary()))}</pre>{chart}</div>"
 
 
 class record:  # reads as a verb: with record()

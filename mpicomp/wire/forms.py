@@ -16,6 +16,7 @@ from typing import Any
 
 from mpicomp.errors import TransportError
 from mpicomp.plan.failure import Failure, revive
+from mpicomp.plan.pickling import ByValue, dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def encode(values: Any, has_exceptions: bool = False, plain: bool = False) -> Pa
         if typed is not None:
             return typed
     buffers: list[Any] = []
+    main: Any
 
     def keep(buffer: pickle.PickleBuffer) -> bool:
         raw = buffer.raw()
@@ -70,9 +72,9 @@ def encode(values: Any, has_exceptions: bool = False, plain: bool = False) -> Pa
         if has_exceptions:
             file = BytesIO()
             _ExceptionPickler(file, 5, buffer_callback=keep).dump(values)
-            main: Any = file.getbuffer()
+            main = file.getbuffer()
         else:
-            main = pickle.dumps(values, 5, buffer_callback=keep)
+            main = dumps(values, keep, buffers.clear)
     except Exception as exc:
         raise TransportError(_what_failed(values, exc)) from exc
     return Payload(PICKLED, [main, *buffers])
@@ -126,12 +128,12 @@ def decode(form: int, blobs: Sequence[Any]) -> Any:
     return np.frombuffer(blobs[0], np.float64 if form == FLOATS else np.int64).tolist()
 
 
-class _ExceptionPickler(pickle.Pickler):
+class _ExceptionPickler(ByValue):
     """For values some of which are exceptions: they keep notes and cause, and always pickle."""
 
     def reducer_override(self, obj: Any) -> Any:
         if not isinstance(obj, BaseException) or not hasattr(obj, "__notes__"):
-            return NotImplemented
+            return super().reducer_override(obj)
         failure = Failure(obj, 0, tuple(obj.__notes__))
         return revive, (failure.packed, failure.notes, str(obj.__cause__))
 
@@ -140,7 +142,7 @@ def _what_failed(values: Any, exc: Exception) -> str:
     if isinstance(values, list):
         for place, value in enumerate(values):
             try:
-                pickle.dumps(value, 5)
+                dumps(value)
             except Exception:
                 return (
                     f"result {place} of this rank, a {type(value).__name__}, cannot be sent to "

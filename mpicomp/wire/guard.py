@@ -18,7 +18,7 @@ import sys
 import time
 from functools import partial
 
-from mpicomp.wire import ulfm
+from mpicomp.wire import cells, ulfm
 from mpicomp.wire.world import mpi, watched_by
 
 TYPE_CHECKING = False
@@ -64,6 +64,9 @@ def watch() -> None:
     """See to it that an uncaught exception on this rank ends the whole job."""
     if "hook" not in installed:
         installed.add("hook")
+        if cells.kernel() is not None:  # the end of a cell is no end of the job
+            cells.install()
+            return
         sys.excepthook = partial(_uncaught, sys.excepthook)
 
 

@@ -18,6 +18,8 @@ from mpicomp.wire import threads, ulfm
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mpi4py import MPI
 
     from mpicomp.wire.counter import Counter
@@ -155,10 +157,13 @@ class World:
         """The second half of `exchange`: wait for all."""
         if self._offered is not None:
             try:
-                wait(self._offered)
+                wait(self._offered, self.heed)
             except KeyboardInterrupt:
                 self._interrupt(self._offered)
         return self._all
+
+    def heed(self) -> None:
+        """Look, in a long wait, whether it makes sense to go on: here it always does."""
 
     def _interrupt(self, exchange: MPI.Request) -> None:
         """Let the exchange end, if the others come: they do when they are interrupted as well.
@@ -244,10 +249,11 @@ class Awaited(Protocol):
     def Test(self) -> bool: ...
 
 
-def wait(request: Awaited) -> None:
+def wait(request: Awaited, heed: Callable[[], None] | None = None) -> None:
     """Wait for *request*: at full speed, then yielding the core, then napping.
 
-    A blocking MPI wait burns its core and does not let Python answer signals.
+    A blocking MPI wait burns its core and does not let Python answer signals.  *heed* is called
+    between two naps, and may end the wait with an error.
 
     Raises
     ------
@@ -269,6 +275,8 @@ def wait(request: Awaited) -> None:
     while not request.Test():
         if vigil is not None:
             vigil.look()
+        if heed is not None:
+            heed()
         time.sleep(nap)
         nap = min(_NAP, nap * 1.5)
 
@@ -292,8 +300,15 @@ def mpi() -> Any:
     return MPI
 
 
+def _made(comm: MPI.Intracomm) -> World:
+    fragile = comm.size > 1 and ulfm.active()
+    return ulfm.first(comm) if fragile else World(comm.Dup())
+
+
 _alone = World()
 _default: World | None = None
+make: Callable[[MPI.Intracomm], World] = _made
+"""Gives a communicator of the user's its world; collective."""
 _keyval: int | None = None
 
 
@@ -397,8 +412,7 @@ def _world_of(comm: MPI.Intracomm) -> World:
     while known is not None and known.heir is not None:
         known = known.heir
     if known is None or known.closed:
-        fragile = comm.size > 1 and ulfm.active()
-        known = ulfm.first(comm) if fragile else World(comm.Dup())
+        known = make(comm)
         comm.Set_attr(_keyval, known)
         if known.size > 1:
             threads.share(known)

@@ -23,6 +23,7 @@ LAYERS = (
     {"verbs", "common", "loop", "mapreduce", "parts", "supervise", "iterating"},
     {"fronts", "launch", "bench", "doctor", "slurm"},
     {"futures"},
+    {"notebook"},
     {"__init__"},
     {"cli", "__main__"},
 )
