@@ -60,7 +60,7 @@ MinJobAge=600
 # MPICH under srun names its shared memory after the job: no two clusters may number alike
 FirstJobId={first}
 JobRequeue=1
-PartitionName=debug Nodes=ALL Default=YES MaxTime=60 DefaultTime=5 State=UP
+PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE DefaultTime=5 State=UP
 """
 NODE = (
     "NodeName=n{k} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} RealMemory=8000"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.slurm.cluster import Cluster
-from tests.slurm.jobs import PROGRAM, SRUN, Job, Site
+from tests.slurm.jobs import LOSSY, PROGRAM, SRUN, Job, Site
 
 MPIS = ("mpich", "openmpi")
 TOTAL = 332833500  # sum of the squares below 1000: 999 * 1000 * 1999 / 6
@@ -47,7 +47,13 @@ def jobs(site: Site) -> Submitted:
             ("made", mpi): made(site, mpi),
             ("array", mpi): submit(mpi, "array", "--array=3,5", *program),
         }
-    return submitted
+    return submitted | {("fault-tolerant", "openmpi"): lossy(site)}
+
+
+def lossy(site: Site) -> Job:
+    """A job that loses a rank; it needs three, to lose one of them and go on by two."""
+    words = ("--nodes=1", "--ntasks-per-node=3", "--", str(LOSSY))
+    return site.submit("openmpi", "fault-tolerant", *words)
 
 
 def made(site: Site, mpi: str) -> Job:
@@ -132,3 +138,8 @@ def test_the_doctor_in_an_allocation(site: Site, mpi: str) -> None:
     assert f"cure: write srun --mpi={'pmi2' if mpi == 'mpich' else 'pmix'}" in said
     assert "script: 1" in said
     assert '"total"' not in said, "nobody does the work of all"
+
+
+def test_a_job_that_loses_a_rank_goes_on(jobs: Submitted) -> None:
+    told = jobs["fault-tolerant", "openmpi"].told()
+    assert told == {"right": True, "left": 2}
