@@ -11,6 +11,7 @@ from mpicomp._version import version as __version__
 from mpicomp.common import SharedCounter, counter, share
 from mpicomp.engine.distributed import Distributed
 from mpicomp.engine.state import state
+from mpicomp.engine.teams import item_comm
 from mpicomp.errors import (
     BatchError,
     CollectiveMismatch,
@@ -95,6 +96,7 @@ __all__ = [
     "__version__",
     "counter",
     "gather",
+    "item_comm",
     "options",
     "pall",
     "pany",

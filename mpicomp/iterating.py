@@ -127,6 +127,8 @@ def _call(gen: object, ordered: object, window: int | None, options: Common) -> 
         raise OptionError("piter hands out each chunk once, got reissue=True; leave it out")
     if asked.stays:
         raise OptionError('piter gives its values away, got root="stay"; write plist')
+    if asked.ranks_per_item > 1:
+        raise OptionError("piter computes an item on one rank, got ranks_per_item=; write plist")
     if asked.cost is not None:
         raise OptionError("piter hands out items in their order, got cost=; leave it out")
     if asked.journal is not None:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         comm: Intracomm | None
         root: int | str | None
         setup: Callable[[], Any] | None
+        ranks_per_item: int
         schedule: str | Schedule | PlanLike
         errors: str
         dispatch: str | None
@@ -101,6 +102,9 @@ class options:  # reads as a verb: with options(...)
     setup : callable, optional
         Called without arguments, once on each rank, before the first item that it computes; what it
         makes is `state` in the items.  Once for each function: the next call with it finds it made.
+    ranks_per_item : int, default 1
+        How many ranks compute an item together, with `item_comm` to speak to each other.  All run
+        it; the values of the first count.
     journal : path, Journal or store, optional
         Where finished items are kept, so that the same line run again computes only what is
         missing, on any number of ranks: see docs/resume.md.
@@ -160,6 +164,7 @@ class Options:
         "journal",
         "patience",
         "progress",
+        "ranks_per_item",
         "reissue",
         "retries",
         "root",
@@ -183,6 +188,7 @@ class Options:
     retries: int
     root: int | None
     schedule: Schedule | OwnPlan
+    ranks_per_item: int
     setup: Callable[[], Any] | None
     stays: bool  # the value; then the root is None
     timeout: float | None
@@ -218,6 +224,8 @@ class Options:
         self.stays = isinstance(chosen["root"], str)
         if self.stays:
             self.root = None
+        if self.ranks_per_item > 1:
+            self._check_team()
         if self.stays and self.reissue:
             raise OptionError(
                 'root="stay" leaves values with the rank that computed them, and with reissue=True '
@@ -245,6 +253,15 @@ class Options:
                 'cost= has chunks claimed in an order of its own, and dispatch="master" hands '
                 "them out in that of the items; leave one of them out"
             )
+
+    def _check_team(self) -> None:
+        for name, said in (("timeout", self.timeout is not None), ("reissue", self.reissue),
+                           ('root="stay"', self.stays)):  # fmt: skip
+            if said:
+                raise OptionError(
+                    f"an item of several ranks cannot be left by one of them, got {name} beside "
+                    f"ranks_per_item={self.ranks_per_item}; leave one of them out"
+                )
 
     @staticmethod
     def setup_of(given: Common) -> Any:
@@ -390,6 +407,13 @@ def _journal(_: str, value: Any) -> Journal | None:
     return journal_of(value)
 
 
+def _team(name: str, value: Any) -> int:
+    size = _count(name, value)
+    if not size:
+        raise OptionError(f"{name} must be 1 or more, got 0")
+    return size
+
+
 def _function(name: str, value: Any) -> Any:
     if value is not None and not callable(value):
         raise OptionError(f"{name} must be a function without arguments, or None, got {value!r}")
@@ -434,6 +458,7 @@ _TABLE: Mapping[str, tuple[Any, Callable[[str, Any], Any]]] = {
     "effects": ("warn", _one_of("warn", "raise", "ignore")),
     "retries": (0, _count),
     "setup": (None, _function),
+    "ranks_per_item": (1, _team),
     "timeout": (None, _seconds),
     "cost": (None, _cost),
     "patience": (None, _seconds),

@@ -60,6 +60,8 @@ def _call(
                 f'errors="return" puts an exception in the place of an item, and {verb} has no '
                 "such places; use plist, pset, pmap or pfor, or handle the error in the item"
             )
+        if asked.ranks_per_item > 1 and apart.whole_runs:
+            raise OptionError("a batched function has no single items: leave ranks_per_item= out")
         if asked.stays and not collected.can_stay:
             raise OptionError(
                 f'root="stay" leaves each rank its part of a list or array, and {verb} gives one '

@@ -117,7 +117,12 @@ def check_root(root: int | None, world: World) -> None:
 
 
 def check_source(call: Call, world: World) -> None:
-    """Raise `ComprehensionError` for values that lie on other ranks than those of *world*."""
+    """Raise an error for a call that *world* cannot make: the items are on other ranks, or lost."""
+    if world.watch is not None and call.options.ranks_per_item > 1:
+        raise OptionError(
+            "items of several ranks cannot go on when one of these is lost, got ranks_per_item= in "
+            "a job that survives that; leave it out, or start the job without fault tolerance"
+        )
     source = call.comprehension.source
     if source.spread is not None:
         if call.keeper is not None:

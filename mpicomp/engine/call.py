@@ -112,6 +112,7 @@ class Call(NamedTuple):
             and self.options.schedule.kind == "static"
             and self.options.dispatch is None
             and self.options.cost is None
+            and self.options.ranks_per_item == 1
             and not self.options.progress
             and not self.collector.sets_up
             and self.keeper is None
@@ -129,6 +130,7 @@ class Call(NamedTuple):
             options.errors,
             options.retries,
             options.setup is not None,
+            options.ranks_per_item,
             options.timeout,
             options.patience,
             options.reissue,

@@ -31,6 +31,7 @@ from mpicomp.engine.share import at_hand
 from mpicomp.engine.shuffled import recheck
 from mpicomp.engine.stay import as_parts, stayed
 from mpicomp.engine.stopping import Listening, stopped
+from mpicomp.engine.teams import in_teams
 from mpicomp.engine.timing import keep
 from mpicomp.engine.watch import watch
 from mpicomp.errors import ConcurrentCallError
@@ -242,11 +243,18 @@ def parallel(ranks: World, verb: str, build: Callable[[], Call]) -> Any:
     """The call on all ranks of a world of several."""
     began = perf_counter()
     agreed = Agreement(ranks, verb, build)
+    if agreed.call.options.ranks_per_item > 1:
+        return in_teams(ranks, agreed.call, _among)
     keeper = agreed.call.keeper
     if keeper is None:
         return _together(ranks, agreed, began)
     with keeper.at(ranks.rank):
         return _together(ranks, agreed, began)
+
+
+def _among(heads: World, call: Call) -> Any:
+    """The call on those that lead teams."""
+    return serial(heads, call) if heads.size == 1 else parallel(heads, call.verb, lambda: call)
 
 
 def _together(ranks: World, agreed: Agreement, began: float, before: Before | None = None) -> Any:

@@ -21,7 +21,7 @@ from types import AsyncGeneratorType, FunctionType, GeneratorType
 from mpicomp.errors import ComprehensionError
 from mpicomp.plan.find import find_source
 from mpicomp.plan.listing import list_code, listed
-from mpicomp.plan.source import Map, Stream, mapped
+from mpicomp.plan.source import Map, Stream, Zip, mapped
 from mpicomp.plan.streams import Seeded, SeededStream
 
 TYPE_CHECKING = False
@@ -269,6 +269,17 @@ def _from_map(expression: map[Any]) -> Comprehension:
     elif isinstance(source, Stream):
         source = Stream(zip(*inner, strict=len(reduced) > 2))
     return Comprehension(iter, source, code_of(function), False, function, bring, seeder)
+
+
+def over_items(comprehension: Comprehension) -> Comprehension:
+    """A comprehension made of a ``map``, whose function runs in ``make`` and not in its source."""
+    changed = copy(comprehension)
+    *bring, function = comprehension.bring
+    changed.make, changed.bring = partial(_after, (function, comprehension.make)), tuple(bring)
+    source = comprehension.source
+    if isinstance(source, Map):
+        changed.source = source.children[0] if len(source.children) == 1 else Zip(source.children)
+    return changed
 
 
 def _unseeded(source: Source) -> tuple[Source, Seeder | None]:

@@ -29,7 +29,8 @@ def test_links_lead_to_files(page: Path) -> None:
 
 
 def test_the_reference_has_every_public_name() -> None:
-    directives = re.findall(r"\.\. auto\w+:: (\w+)", (ROOT / "docs" / "reference.md").read_text())
+    text = (ROOT / "docs" / "reference.md").read_text()
+    directives = re.findall(r"^\.\. auto\w+:: (\w+)$", text, re.MULTILINE)  # not of submodules
     assert sorted(directives) == sorted(set(mpicomp.__all__) - {"__version__"})
 
 
