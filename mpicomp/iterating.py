@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+_NOT_HERE = ("setup", "cost", "progress", "deadline")
 _open: weakref.WeakSet[Flowing] = weakref.WeakSet()
 _registered: list[bool] = []
 
@@ -70,9 +71,10 @@ def piter(
         Items that may have been read besides those whose values have been given out: what bounds
         memory.  By default as many as keep all ranks busy for some milliseconds.
     **options
-        Those of `mpicomp.options`; *root* cannot be None, *dispatch* not ``"counter"``.  Without
-        a *schedule* items go out in batches of a few milliseconds, as measured.  *patience* is
-        for the ranks that do not come to the call; in it they wait for the loop's body.
+        Of those of `mpicomp.options`: *comm*, *root* (a rank), *schedule* (without one, items go
+        out in batches of a few milliseconds, as measured), *dispatch* (``"master-only"``: the
+        root computes nothing), *errors*, *effects*, *retries*, *timeout*, and *patience* for ranks
+        that do not come to the call (once there, they wait for the loop's body).
 
     Returns
     -------
@@ -112,12 +114,15 @@ def _call(gen: object, ordered: object, window: int | None, options: Common) -> 
     apart = take_apart(gen, "piter")
     if not isinstance(ordered, bool):
         raise OptionError(f"ordered must be True or False, got {ordered!r}")
-    if asked.root is None:
+    if asked.root is None and not asked.stays:
         raise OptionError("piter gives values on one rank; write root=0, and send them on")
-    if asked.dispatch in ("counter", "master-only"):
-        raise OptionError(
-            f'piter has a master of its own, got dispatch="{asked.dispatch}"; leave it out'
-        )
+    if apart.source.spread is not None:
+        raise OptionError("piter hands out the root's items, and these lie on all ranks; gather()")
+    for name in _NOT_HERE:
+        if getattr(asked, name):
+            raise OptionError(f"piter has no {name}=; leave it out, or use plist")
+    if asked.dispatch == "counter":
+        raise OptionError('piter has a master, got dispatch="counter"; leave it out')
     if asked.check is not None:
         raise OptionError(
             f"piter gives values before it could check them, got check={asked.check!r}; "
@@ -129,8 +134,6 @@ def _call(gen: object, ordered: object, window: int | None, options: Common) -> 
         raise OptionError('piter gives its values away, got root="stay"; write plist')
     if asked.ranks_per_item > 1:
         raise OptionError("piter computes an item on one rank, got ranks_per_item=; write plist")
-    if asked.cost is not None:
-        raise OptionError("piter hands out items in their order, got cost=; leave it out")
     if asked.journal is not None:
         raise OptionError("piter gives its values away, got journal=; write plist, or leave it out")
     if isinstance(asked.schedule, OwnPlan):

@@ -93,6 +93,7 @@ class Iterating:
         self._desk = Desk(self._mail, self._flow, self, world.rank, world.size)
         self._pieces = Pieces(world, call)
         self._own = Own(self._put)
+        self._computes = call.options.dispatch != "master-only"
         self._mine: list[tuple[Grant, float]] = []
         self._spent = 0.0
         self._problem: BaseException | None = None
@@ -211,6 +212,8 @@ class Iterating:
 
     def _work(self) -> bool:
         """Compute for a while; False when there is nothing to compute here."""
+        if not self._computes:
+            return False
         with self._lock:
             if self._own.batch is None and not self._open():
                 return False

@@ -12,6 +12,7 @@ from mpicomp.engine.agree import raise_from
 from mpicomp.engine.call import BEGIN, STAND_BY, Header, disagree, unpack
 from mpicomp.engine.hand import Hand
 from mpicomp.engine.run import Hold, install_guard
+from mpicomp.errors import OptionError
 from mpicomp.fronts.parcel import packed, unpacked
 from mpicomp.fronts.worker import Tasks, failure_of
 from mpicomp.plan.comprehension import digest_of
@@ -56,6 +57,11 @@ def meet(
     blobs : list
         The root's *start*.
     """
+    if world.watch is not None:
+        raise OptionError(
+            f"the tasks of a rank that is lost are lost with it, so there is no {name} where lost "
+            "ranks are survived (--fault-tolerant); write plist(f(x) for x in xs)"
+        )
     hold = Hold(name, f"an {name} is open, whose ranks serve it: leave its with-block first, or "
                 "shut it down")  # fmt: skip
     hold.__enter__()

@@ -297,6 +297,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"window": 2, "schedule": "dynamic,10"}, "window=10"),
     ({"root": 1000}, "outside"),
     ({"cost": len}, "leave it out"),
+    ({"journal": "somewhere"}, "journal="),
+    ({"progress": True}, "no progress="),
+    ({"root": "stay"}, "write plist"),
 ]
 
 
@@ -304,6 +307,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 def test_bad_options_get_a_letter(given: dict[str, Any], said: str) -> None:
     error = raised(lambda: piter((x for x in range(3)), **given), OptionError, ValueError)
     assert said in str(error)
+
+
+def test_a_root_that_only_hands_out() -> None:
+    ranks = {*piter((WORLD.rank for _ in range(200)), dispatch="master-only")}
+    due = {0} if not PARALLEL else set(range(1, WORLD.size)) if WORLD.rank == 0 else set()
+    together(ranks <= due, f"{ranks} computed")
 
 
 def test_options_around_it() -> None:
