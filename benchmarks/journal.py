@@ -22,8 +22,8 @@ from mpi4py import MPI
 from mpicomp import plist, psum
 
 COMM = MPI.COMM_WORLD
-TURNS = 7
-MANY = 4_000
+TURNS = 5
+MANY = 3_000
 VERBS: dict[str, Callable[..., Any]] = {"plist": plist, "psum": psum}
 
 
@@ -45,7 +45,7 @@ def seconds(call: Callable[[], object]) -> float:
 
 def compare(name: str, folder: Path) -> None:
     """One verb on one schedule, with a journal against without."""
-    for schedule in ("static", "dynamic,10", "auto"):
+    for schedule in ("static", "auto"):
         journals = (folder / f"{name} {schedule} {turn}.mpj" for turn in itertools.count())
 
         def call(schedule: str = schedule, **said: Any) -> None:

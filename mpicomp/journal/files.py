@@ -24,14 +24,11 @@ if TYPE_CHECKING:
 
     from mpicomp.plan.gaps import Span
 
-_SCHEMA = """
-pragma journal_mode = delete;
-pragma synchronous = normal;
-begin;
-create table if not exists chunks (key text, spans text, data blob);
-create index if not exists by_key on chunks (key);
-commit;
-"""
+_SETTINGS = "pragma journal_mode = delete; pragma synchronous = normal;"
+_TABLES = (
+    "create table if not exists chunks (key text, spans text, data blob)",
+    "create index if not exists by_key on chunks (key)",
+)
 _SUFFIX = ".sqlite"
 
 
@@ -54,9 +51,17 @@ class FileStore:
 
     def put(self, key: str, spans: Sequence[Span], data: bytes) -> None:
         mine = self._open()
-        with mine:
+        mine.execute("begin")
+        try:
+            for table in _TABLES:  # with the first chunk, since each commit waits for the disk
+                mine.execute(table)
             row = (key, packed_spans(spans).decode(), data)
             mine.execute("insert into chunks values (?, ?, ?)", row)
+            mine.execute("commit")
+        except BaseException:
+            if mine.in_transaction:
+                mine.execute("rollback")
+            raise
 
     def _open(self) -> sqlite3.Connection:
         if self._owner != os.getpid():  # a child that was forked has a file of its own
@@ -67,7 +72,7 @@ class FileStore:
             self.folder.mkdir(parents=True, exist_ok=True)
         if self._mine is None:
             mine = _connected(self._path, "rwc")
-            mine.executescript(_SCHEMA)
+            mine.executescript(_SETTINGS)
             self._mine = mine
         return self._mine
 
@@ -83,7 +88,7 @@ class FileStore:
         """Forget the chunks of *key*, while nobody writes."""
         for path in self._paths():
             _recovered(path)
-            with closing(_connected(path, "rw")) as file, file:
+            with closing(_connected(path, "rw")) as file:
                 file.execute("delete from chunks where key = ?", (key,))
                 (left,) = file.execute("select count(*) from chunks").fetchone()
             if not left:
@@ -139,4 +144,4 @@ def _connected(path: Path, mode: str) -> sqlite3.Connection:
     from urllib.parse import quote
 
     name = f"file:{quote(str(path.absolute()))}?mode={mode}&nolock=1"
-    return sqlite3.connect(name, uri=True, check_same_thread=False)
+    return sqlite3.connect(name, uri=True, check_same_thread=False, isolation_level=None)
