@@ -8,6 +8,7 @@ Rules of this file: what is shown changes no result; a report that comes late is
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 TYPE_CHECKING = False
@@ -36,8 +37,9 @@ class Bar:
     """In the notebook: one call's progress."""
 
     def __init__(self, call: Call) -> None:
-        from tqdm.auto import tqdm  # type: ignore[import-untyped]  # it has no annotations
-
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # without ipywidgets it draws in characters
+            from tqdm.auto import tqdm  # type: ignore[import-untyped]  # it has no annotations
         self._bar: Any = tqdm(desc=call.verb, unit=" items", total=call.comprehension.source.n)
 
     def show(self, told: dict[str, Any]) -> None:

@@ -157,7 +157,8 @@ class Session(Verbs):
             self.close()
             raise
         if cluster is not None and starting.in_ipython():
-            self.view.activate()  # %%px
+            self.view.block = True  # a cell under %%px waits, and shows what was printed
+            self.view.activate()
 
     @property
     def ranks(self) -> Session:

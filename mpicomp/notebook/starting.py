@@ -50,7 +50,7 @@ def started(n: int, engines: str = "mpi") -> tuple[Any, Any]:
         n=n,
         config=config,
         delay=0.0,
-        log_level=logging.WARNING,
+        log_level=logging.CRITICAL,  # it would print how engines are ended
         controller_args=["--HeartMonitor.period=300"],  # engines register at a heart beat
     )
     try:
