@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +26,7 @@ _FOLDER = "MPICOMP_OUTCOMES"
 _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 _BY_SOMEBODY = 0  # si_code of a signal that a process sent, not the terminal
 _BEGUN = "pid "
+_SETTLED = 1.0  # seconds after which a folder's time of change tells of all changes
 _LOOK = 0.1  # seconds between two looks for ranks that have begun
 
 
@@ -85,6 +87,7 @@ class Deaths(threading.Thread):
         self._over = threading.Event()
         self._order: list[int] = []
         self._met: set[int] = set()
+        self._looked = 0.0
         self.start()
 
     def run(self) -> None:
@@ -106,6 +109,10 @@ class Deaths(threading.Thread):
     def _newcomers(self) -> list[tuple[int, int]]:
         """``(rank, process)`` of those that have begun since the last look."""
         with suppress(OSError):
+            changed = self._folder.stat().st_mtime
+            if changed == self._looked and time.time() - changed > _SETTLED:
+                return []
+            self._looked = changed
             told = _notes(self._folder)
             new = {rank: text for rank, text in told.items() if rank not in self._met}
             self._met |= new.keys()

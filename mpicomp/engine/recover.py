@@ -26,70 +26,23 @@ from mpicomp.engine.agree import Agreement
 from mpicomp.engine.collect import Collector, Listed
 from mpicomp.engine.keeping import Keeper
 from mpicomp.engine.share import at_hand, replicate
-from mpicomp.errors import OptionError, RankLostWarning
-from mpicomp.plan.source import Branch, Source, Stream
+from mpicomp.errors import OptionError, RankLostWarning, TransportError
+from mpicomp.plan.again import Everywhere, Remembered
+from mpicomp.plan.source import Source, Stream
 from mpicomp.wire import ulfm
 from mpicomp.wire.transport import broadcast_object
 from mpicomp.wire.world import watched_by
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from mpicomp.engine.call import Call
     from mpicomp.engine.computing import Computed
+    from mpicomp.engine.keeping import Log
     from mpicomp.options import Options
     from mpicomp.plan.comprehension import Comprehension
     from mpicomp.wire.world import World
-
-
-class Everywhere(Branch):
-    """A source whose items are on every rank by now."""
-
-    __slots__ = ()
-    known = True
-
-    def __init__(self, whole: Source) -> None:
-        super().__init__([whole])
-        self.n = whole.n
-
-    def cut(self, part: range) -> Source:
-        return self.children[0].cut(part)
-
-    def open(self) -> tuple[Iterator[Any], object]:
-        return self.children[0].open()
-
-    def outline(self) -> tuple[Any, ...]:
-        return ("known", self)
-
-
-class Remembered:
-    """An iterator that can begin again: it keeps what it has given."""
-
-    def __init__(self, iterator: Iterator[Any]) -> None:
-        self._iterator = iterator
-        self._given: list[Any] = []
-        self._end: BaseException | None = None
-        self._at = 0
-
-    def __iter__(self) -> Remembered:
-        return self
-
-    def __next__(self) -> Any:
-        if self._at == len(self._given):
-            if self._end is not None:
-                raise self._end
-            try:
-                self._given.append(next(self._iterator))
-            except BaseException as exc:  # it might go on, and must not
-                self._end = exc
-                raise
-        self._at += 1
-        return self._given[self._at - 1]
-
-    def rewind(self) -> None:
-        """Begin again."""
-        self._at = 0
 
 
 class Holding(NamedTuple):
@@ -110,7 +63,7 @@ class Holding(NamedTuple):
     spans: list[tuple[int, int]]
     n: int | None
     whole: bool
-    state: tuple[bool, bool, int, bool]
+    state: tuple[bool, bool, int, bool, str]
 
 
 class Survival:
@@ -142,8 +95,9 @@ class Survival:
         self._value: Any = None
         self._whole = False
         self._met = False
+        self._log: Log | None = None
         self._losses: list[str] = []
-        self._again = 0
+        self._missing = "what was"
         self._attempts = 0
 
     def value(self) -> Any:
@@ -156,15 +110,20 @@ class Survival:
             watched_by(self.world.watch)
             try:
                 self._attempt()
-            except ulfm.losses():
-                well = False
             except BaseException as exc:
                 problem = exc
+                # an item may raise what a loss does: that has been agreed on
+                well = hasattr(exc, "__mpicomp_world__") or not isinstance(exc, ulfm.losses())
             if self.world.closed:  # interrupted while it waited
                 raise problem or KeyboardInterrupt
             if ulfm.agreed(self.world, well):
                 break
+            before = self.world.size
             self._shrink()
+            if self.world.size == before:  # on all ranks alike
+                raise TransportError(
+                    f"MPI failed in {self._verb} on a rank, though none was lost"
+                ) from problem
         if problem is not None:
             raise problem
         self._warn()
@@ -184,8 +143,14 @@ class Survival:
         self._spread(agreement)
         keeper = agreement.call.keeper
         assert keeper is not None, "each call has one here"
+        lost: BaseException | None = None
         with keeper:
-            self._value = self._together(world, agreement, began, self._before_building)
+            try:
+                self._value = self._together(world, agreement, began, self._before_building)
+            except ulfm.losses() as exc:  # what the journal has claimed stays so
+                lost = exc
+        if lost is not None:
+            raise lost
         self._whole = agreement.call.options.root in (None, world.rank)
 
     def _before_building(self, call: Call, done: Computed) -> tuple[Call, Computed]:
@@ -213,6 +178,8 @@ class Survival:
         if self._comprehension is None:
             self._comprehension = self._own
         keeper = call.keeper or Keeper()
+        if keeper.log is not None and self._log is not None:
+            keeper.log.key, keeper.log.claimed = self._log.key, self._log.claimed
         return call._replace(comprehension=self._comprehension, keeper=keeper, sampler=None)
 
     def _options(self, given: Options) -> Options:
@@ -282,14 +249,15 @@ class Survival:
         world, call = self.world, self._call
         assert world.comm is not None, "it is in the world of those that are left"
         keeper = call.keeper if call is not None else None
-        if call is not None and keeper is not None and keeper.log is not None:
+        if call is not None and keeper is not None:
             keeper.finish(call)
-            keeper.log.release()
+            self._log = keeper.log
+        key = self._log.key if self._log is not None else ""
         mine = Holding(
             keeper.spans if keeper is not None else [],
             call.comprehension.source.n if call is not None else None,
             self._whole,
-            (call is not None, self._everywhere, self._source_of, self._met),
+            (call is not None, self._everywhere, self._source_of, self._met, key),
         )
         told: list[Holding] = world.comm.allgather(mine)
         whole = [holding.whole for holding in told]
@@ -298,10 +266,10 @@ class Survival:
         if self._own is not None and isinstance(self._own.source, Stream):
             self._own.source.iterator.rewind()  # type: ignore[attr-defined]  # it is Remembered
         source = self._source_of
-        here, self._again = source in world.origin, mine.n or 0
-        if any(holding.state != mine.state for holding in told):
+        here, self._missing = source in world.origin, "what"
+        if call is None or any(holding.state != mine.state for holding in told):
             self._forget()  # some were further than others when it happened
-        elif call is None or keeper is None or not (self._everywhere or here):
+        elif keeper is None or not (self._everywhere or here):
             self._call = None  # nothing that is held counts
         elif keeper.log is not None or self._met:
             self._call = None  # the journal has it; keys may have been brought together already
@@ -309,10 +277,13 @@ class Survival:
             n = told[world.origin.index(source)].n if here else mine.n
             keeper.miss([span for holding in told for span in holding.spans], n)
             held = sum(stop - start for start, stop in keeper.done)
-            self._again = (n or held) - held
+            self._missing = f"{(n or held) - held} items that were"
         return False
 
     def _forget(self) -> None:
+        if self._log is not None:
+            self._log.release()
+            self._log = None
         self._call = self._comprehension = None
         self._everywhere = self._met = False
 
@@ -326,7 +297,7 @@ class Survival:
             return
         text = (
             f"rank {', '.join(self._losses)} {'was' if len(self._losses) == 1 else 'were'} lost in "
-            f"{self._verb}{call.comprehension.at}; {self._again} items that were missing were "
+            f"{self._verb}{call.comprehension.at}; {self._missing} missing: "
             f"computed by {self.world.size} of {self.world.began_with} ranks, which go on"
         )
         code = call.comprehension.code

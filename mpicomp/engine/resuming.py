@@ -41,13 +41,13 @@ def resume(world: World, call: Call, source: Source, n: int | None, root: int) -
     offers: list[Any] = []
     problem: BaseException | None = None
     try:
-        if here:
+        if here and not log.claimed:
             _claim(log, call, source, n)
     except BaseException as exc:
         problem = _told(log, exc)
     if comm is not None:
         log.key, place = comm.bcast((log.key, log.journal.place), root)
-        if log.key and not here:  # this rank may be the root one day
+        if log.key and not log.claimed:  # this rank may be the root one day
             log.journal.follow(log.key, place)
             log.claimed = True
     try:

@@ -11,6 +11,7 @@ import sys
 from types import CellType, FunctionType
 from typing import NamedTuple
 
+from mpicomp.plan.again import Everywhere
 from mpicomp.plan.digest import Digester, hashed, is_users, names_of
 from mpicomp.plan.source import Branch, Data, Range, Source, Stream
 from mpicomp.plan.streams import Seeded
@@ -108,6 +109,8 @@ def _told(value: object) -> str:
 
 
 def _of_source(source: Source, digester: Digester) -> Iterator[bytes | str]:
+    if isinstance(source, Everywhere):  # where its items are does not matter
+        (source,) = source.children
     yield type(source).__name__
     if isinstance(source, Range):
         yield repr(source.items)

@@ -107,9 +107,13 @@ def _exit(pid: int, leave: bytes, at_work: Callable[[], str], status: int = 0) -
     work = at_work()
     if work:
         caller = sys._getframe(1)
+        outcome = (
+            "the others go on without this rank" if _survived()
+            else "whose value nobody can have any more"
+        )  # fmt: skip
         print(
-            f"mpicomp: os._exit({status}) was called in a parallel call, whose value nobody can "
-            f"have any more; the job ends with exit code {status or 1}\n{work}\n"
+            f"mpicomp: os._exit({status}) was called in a parallel call, {outcome}; "
+            f"the job ends with exit code {status or 1}\n{work}\n"
             f"  called by {caller.f_code.co_name} ({caller.f_code.co_filename}:{caller.f_lineno})",
             file=sys.stderr,
         )
@@ -142,12 +146,17 @@ def end_job() -> None:
         abort()
 
 
+def _survived() -> bool:
+    """Whether the others go on when this rank is lost."""
+    return any(world.watch is not None for world in _worlds)
+
+
 def abort(code: int = 1) -> NoReturn:
     """End all ranks."""
     sys.stderr.flush()
     for told in aborting:
         told(code)
-    if any(world.watch is not None for world in _worlds):
+    if _survived():
         ulfm.fall()  # the others go on without it
     time.sleep(_FLUSH)
     mpi().COMM_WORLD.Abort(code)

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from mpi4py import MPI
+
 import mpicomp
 from mpicomp import options, pany, parray, pdict, pgroup, plist, preduce, psum, record
 
@@ -30,8 +32,8 @@ def item(x: int) -> int:
 
 
 def failing(x: int) -> int:
-    if x == 41:
-        raise KeyError(x)
+    if x == 41:  # not for a loss: an item may call MPI, too
+        raise MPI.Exception(MPI.ERR_RANK)
     return item(x)
 
 
@@ -52,6 +54,8 @@ CASES: dict[str, Case] = {
     "array": (parray, lambda: (item(x) for x in range(N)), {"schedule": "dynamic"}),
     "any": (pany, lambda: (item(x) == 55 * 55 for x in range(N)), {}),
     "groups": (pgroup, lambda: ((x % 5, item(x)) for x in range(N)), {}),
+    "journal": (plist, lambda: (item(x) for x in [*range(N)]), {"journal": "run.mpj"}),
+    "again": (psum, lambda: (item(x) for x in range(N)), {"journal": "run.mpj"}),
     "error": (plist, lambda: (failing(x) for x in range(N)), {}),
 }  # fmt: skip
 
