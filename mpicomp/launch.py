@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from mpicomp.engine.stopping import keep_listening
-from mpicomp.errors import LaunchError, MpicompError
+from mpicomp.errors import STOPPED, LaunchError, MpicompError
 from mpicomp.supervise import begun, ended, supervised
 from mpicomp.wire import guard
 from mpicomp.wire.threads import cores
@@ -34,6 +34,7 @@ RANK = "rank"
 """The first argument of a process that `start` has started."""
 
 _GRACE = 1.0  # seconds that the other ranks get to fail as well, and to say why
+_ALIKE = 30.0  # seconds, where all have been stopped: they do come, and srun is to say 85
 _INTERRUPTED = 130  # what a shell says of a program that Ctrl-C has ended
 _JOBS = ("SLURM_JOB_ID", "PBS_NODEFILE", "LSB_DJOB_HOSTFILE", "HYDRA_HOST_FILE")
 _AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
@@ -305,7 +306,7 @@ def _end(fate: MPI.Intracomm, code: int) -> None:
     Not at once: the launcher would drop what it has not yet read of this rank's last words.
     """
     together = fate.Ibarrier()
-    until = time.monotonic() + _GRACE
+    until = time.monotonic() + (_ALIKE if code == STOPPED else _GRACE)
     while time.monotonic() < until:
         if together.Test():
             return

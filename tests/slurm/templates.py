@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.slurm.cluster import Cluster
-from tests.slurm.jobs import LOSSY, PROGRAM, SRUN, Job, Site
+from tests.slurm.cluster import Cluster, until
+from tests.slurm.jobs import LIMIT, LOSSY, PROGRAM, RESUMED, SRUN, Job, Site, hurry
 
 MPIS = ("mpich", "openmpi")
+ITEMS = 120  # of resumed.py
 TOTAL = 332833500  # sum of the squares below 1000: 999 * 1000 * 1999 / 6
 SMALL = ("--nodes=2", "--ntasks-per-node=1")
+AS_IT_IS = {"mpich": (), "openmpi": ("--ntasks-per-node=2",)}  # eight of it take minutes here
+FEW = ("--nodes=1", "--ntasks-per-node=2")
 
 each_mpi = pytest.mark.parametrize("mpi", MPIS)
 Submitted = dict[tuple[str, str], Job]
@@ -39,7 +42,7 @@ def jobs(site: Site) -> Submitted:
     for mpi in MPIS:
         submit = site.submit
         submitted |= {
-            ("static", mpi): submit(mpi, "static", *program),
+            ("static", mpi): submit(mpi, "static", *AS_IT_IS[mpi], *program),
             ("static by srun", mpi): submit(mpi, "static", *SMALL, *program, launch=SRUN[mpi]),
             ("master", mpi): submit(mpi, "master", *SMALL, *program),
             ("hybrid", mpi): submit(mpi, "hybrid", "--cpus-per-task=3", *program),
@@ -47,7 +50,18 @@ def jobs(site: Site) -> Submitted:
             ("made", mpi): made(site, mpi),
             ("array", mpi): submit(mpi, "array", "--array=3,5", *program),
         }
-    return submitted | {("fault-tolerant", "openmpi"): lossy(site)}
+    return submitted | stopped(site) | {("fault-tolerant", "openmpi"): lossy(site)}
+
+
+def stopped(site: Site) -> Submitted:
+    """Jobs that do not come to their end in the first run: by their limit, by a signal."""
+    program = ("--", str(RESUMED))
+    submit, short = site.submit, ("--time=1", "--signal=B:USR1@40")
+    return {
+        ("limit", "mpich"): submit("mpich", "preemptible", *FEW, *short, *program),
+        ("signal", "openmpi"): submit("openmpi", "preemptible", *FEW, *program),
+        ("signal", "mpich"): submit("mpich", "preemptible", *FEW, *program, launch=SRUN["mpich"]),
+    }
 
 
 def lossy(site: Site) -> Job:
@@ -70,7 +84,8 @@ def made(site: Site, mpi: str) -> Job:
 @each_mpi
 def test_static(jobs: Submitted, mpi: str) -> None:
     told = jobs["static", mpi].told()
-    assert (told["size"], told["nodes"], told["total"]) == (8, ["n1", "n2"], TOTAL)
+    ranks = 4 if AS_IT_IS[mpi] else 8
+    assert (told["size"], told["nodes"], told["total"]) == (ranks, ["n1", "n2"], TOTAL)
     assert (told["schedule"], told["dispatch"], told["threads"]) == ("static", "static", [1])
     assert told["arguments"] == ["a b", "*"]
 
@@ -138,6 +153,32 @@ def test_the_doctor_in_an_allocation(site: Site, mpi: str) -> None:
     assert f"cure: write srun --mpi={'pmi2' if mpi == 'mpich' else 'pmix'}" in said
     assert "script: 1" in said
     assert '"total"' not in said, "nobody does the work of all"
+
+
+@pytest.mark.parametrize(
+    ("way", "mpi"), [("signal", "openmpi"), ("signal", "mpich"), ("limit", "mpich")]
+)
+def test_a_job_that_is_stopped_requeues_itself_and_goes_on(
+    jobs: Submitted, site: Site, way: str, mpi: str
+) -> None:
+    job = jobs[way, mpi]
+    if way == "signal":
+        until(lambda: len(job.output("computed").split()) > 6, LIMIT, "it computes")
+        assert job.cluster.about(job.number)["Restarts"] == "0"
+        site.cluster.run("scancel", "--batch", "--signal=USR1", job.number)
+
+    def over() -> bool:
+        hurry(job)
+        return site.cluster.ended(job.number)
+
+    until(over, LIMIT, f"the job has gone on: {job.folder}")
+    about = job.cluster.about(job.number)
+    assert (about["JobState"], about["ExitCode"]) == ("COMPLETED", "0:0"), job.output()
+    assert int(about["Restarts"]) >= 1
+    assert "mpicomp: stopped by SIGUSR1" in job.output()
+    assert '{"right": true}' in job.output()
+    computed = sorted(map(int, job.output("computed").split()))
+    assert computed == [*range(ITEMS)], "each once: nothing is lost, nothing done again"
 
 
 def test_a_job_that_loses_a_rank_goes_on(jobs: Submitted) -> None:
