@@ -51,7 +51,7 @@ SHAPES: dict[str, Callable[[Iterable[Any]], Iterator[Any]]] = {
 }
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     source=st.sampled_from(sorted(SOURCES)),
     shape=st.sampled_from(sorted(SHAPES)),
@@ -71,7 +71,7 @@ def test_the_serial_values_in_order(
 
 @pytest.mark.parametrize("window", [None, 5])
 def test_many_quick_items(window: int | None) -> None:
-    n = 3000 if window else 30_000
+    n = 2000 if window else 15_000
     gives(piter((x * x for x in (y for y in range(n))), window=window), [x * x for x in range(n)])
     got = sorted(piter((x * x for x in range(n)), ordered=False, window=window))
     gives(got, [x * x for x in range(n)])
