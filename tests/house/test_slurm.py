@@ -32,7 +32,7 @@ def bash(script: str, *args: str, **env: str) -> subprocess.CompletedProcess[str
 def test_they_are_those_of_the_tree() -> None:
     assert {path.stem: path.read_text() for path in ROOT.glob("slurm/*.sbatch")} == TEMPLATES
     usual = {"static", "master", "array", "hybrid"}
-    assert usual | {"preemptible", "fault-tolerant"} <= set(TEMPLATES)
+    assert usual | {"preemptible", "fault-tolerant", "notebook"} <= set(TEMPLATES)
 
 
 @each_template

@@ -6,9 +6,11 @@ files that pytest collects by itself.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,6 +50,7 @@ def jobs(site: Site) -> Submitted:
             ("hybrid", mpi): submit(mpi, "hybrid", "--cpus-per-task=3", *program),
             ("hybrid by srun", mpi): submit(mpi, "hybrid", *program, launch=SRUN[mpi]),
             ("made", mpi): made(site, mpi),
+            ("notebook", mpi): notebook(site, mpi),
             ("array", mpi): submit(mpi, "array", "--array=3,5", *program),
         }
     return submitted | stopped(site) | {("fault-tolerant", "openmpi"): lossy(site)}
@@ -62,6 +65,31 @@ def stopped(site: Site) -> Submitted:
         ("signal", "openmpi"): submit("openmpi", "preemptible", *FEW, *program),
         ("signal", "mpich"): submit("mpich", "preemptible", *FEW, *program, launch=SRUN["mpich"]),
     }
+
+
+CELL = """import json
+import os
+from mpicomp.notebook import connect
+mpi = connect(profile=os.environ["MPICOMP_PROFILE"])
+print(mpi.psum(x * x for x in range(1000)), mpi.plist(x for x in range(3)))
+mpi.close()"""
+
+
+def notebook(site: Site, mpi: str) -> Job:
+    """A job that runs a notebook, which connects to its engines."""
+    about: dict[str, Any] = {
+        "cell_type": "code",
+        "execution_count": None,
+        "id": "one",
+        "metadata": {},
+    }
+    cells = [{**about, "outputs": [], "source": CELL}]
+    folder = site.folder / f"{mpi}-notebook"
+    folder.mkdir()
+    (folder / "a.ipynb").write_text(
+        json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    )
+    return site.submit(mpi, "notebook", *SMALL, "--", str(folder / "a.ipynb"))
 
 
 def lossy(site: Site) -> Job:
@@ -184,3 +212,13 @@ def test_a_job_that_is_stopped_requeues_itself_and_goes_on(
 def test_a_job_that_loses_a_rank_goes_on(jobs: Submitted) -> None:
     told = jobs["fault-tolerant", "openmpi"].told()
     assert told == {"right": True, "left": 2}
+
+
+@each_mpi
+def test_a_notebook_runs_on_the_engines_of_its_job(jobs: Submitted, site: Site, mpi: str) -> None:
+    job = jobs["notebook", mpi]
+    about = job.over()
+    assert about["JobState"] == "COMPLETED", job.output()
+    (cell,) = json.loads((site.folder / f"{mpi}-notebook" / "a.ipynb").read_text())["cells"]
+    assert "".join(cell["outputs"][0]["text"]) == f"{TOTAL} [0, 1, 2]\n"
+    assert "# 2 engines" in job.output()
