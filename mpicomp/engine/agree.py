@@ -6,10 +6,19 @@ Rules of this file: what is raised is decided from headers that are the same on 
 from __future__ import annotations
 
 from sys import maxsize
-from typing import NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from mpicomp.engine import limit, metering
-from mpicomp.engine.call import BEGIN, CLOSE, Call, Header, disagree, unpack
+from mpicomp.engine.call import (
+    BEGIN,
+    CLOSE,
+    Call,
+    Header,
+    disagree,
+    take_ahead,
+    unpack,
+    with_ahead,
+)
 from mpicomp.engine.watch import watch
 from mpicomp.errors import OptionError
 from mpicomp.plan.failure import Failure
@@ -22,6 +31,23 @@ if TYPE_CHECKING:
 
     from mpicomp.engine.compute import Caught
     from mpicomp.wire.world import World
+
+
+ALL, FAILED = -1, -2
+
+
+class Ahead(NamedTuple):
+    """What the root has done ahead.
+
+    Attributes
+    ----------
+    said : int
+        How many items, from the first on; `ALL`, and the value is there; or `FAILED`.
+    """
+
+    said: int = 0
+    value: Any = None
+    failure: Failure | None = None
 
 
 class Agreement:
@@ -37,7 +63,13 @@ class Agreement:
         The rank whose copy of the source counts.
     """
 
-    def __init__(self, world: World, verb: str, build: Callable[[], Call]) -> None:
+    def __init__(
+        self,
+        world: World,
+        verb: str,
+        build: Callable[[], Call],
+        ahead: Callable[[World, Call], Ahead] | None = None,
+    ) -> None:
         self._world = world
         self._verb = verb
         self._problem: BaseException | None = None
@@ -56,7 +88,10 @@ class Agreement:
         except BaseException as exc:
             self._problem = exc
             self._header = Header(BEGIN, failed=1).pack()
-        world.offer(self._header)
+        self._ahead, self._said = Ahead(), 0
+        if ahead is not None and self._call is not None and self._call.options.root == world.rank:
+            self._ahead = ahead(world, self._call)
+        world.offer(with_ahead(self._header, self._ahead.said))
         if self._call is None or not self._call.can_go_on:
             self.settle()
 
@@ -78,6 +113,21 @@ class Agreement:
     def root(self) -> int:
         return self.call.options.root or 0
 
+    @property
+    def finished(self) -> bool:
+        """Whether the root has done it all ahead."""
+        return self._said == ALL
+
+    @property
+    def value(self) -> Any:
+        """What it has made, on the root."""
+        return self._ahead.value
+
+    @property
+    def begun(self) -> int:
+        """How many items, from the first on, the root has done ahead."""
+        return max(0, self._said)
+
     def glance(self) -> None:
         """Settle it if that takes no waiting."""
         if self._open and self._world.complete():
@@ -95,9 +145,13 @@ class Agreement:
             return
         self._open = False
         told = self._world.headers()
+        said = take_ahead(told, self.root) if self._call is not None else 0
         if self._problem is None and told == self._header * self._world.size:
             if self.call.options.patience is not None and self._world.vigil is not None:
                 self._world.vigil.meet()
+            if said == FAILED:
+                raise_from(self._world, self.root, self._ahead.failure)
+            self._said = said
             return
         headers = unpack(told)
         failed = [rank for rank, header in enumerate(headers) if header.failed]

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from mpicomp.engine.call import Call
 
 _SAMPLE = 64
-_QUICK = 0.0005  # seconds of a call which one rank should do
+QUICK = 0.0005  # seconds of a call which one rank should do
+_TRUSTED = 3  # such calls in a row, after which one rank does it
 _SPEED = 3e9  # bytes a second at which large results arrive
 
 
@@ -42,14 +43,19 @@ class Memory:
     def patience(self) -> float:
         """Seconds that a rank leaves to the root before it begins: it was done by then."""
         took = self._facts.took if self._facts is not None else inf
-        return 2 * took if took < _QUICK else 0.0
+        return 2 * took if took < QUICK else 0.0
+
+    def tiny(self, n: int) -> bool:
+        """Whether calls of *n* items have been done at once, every time of late."""
+        facts = self._facts
+        return facts is not None and facts.tiny >= _TRUSTED and facts.n == n
 
     def shipping(self, sample: list[Any]) -> float:
         """Seconds to get a value like these; measured where that does not show."""
         facts = self._facts
         if facts is None:
             return _measured(sample)
-        if facts.took > _QUICK or not facts.ships:
+        if facts.took > QUICK or not facts.ships:
             facts.ships = _measured(sample)
         return facts.ships
 
@@ -62,7 +68,10 @@ class Memory:
 def remember(call: Call, seconds: float) -> None:
     """Note what a call has taken."""
     if call.comprehension.code is not None and call.options.schedule.kind == "auto":
-        facts_of(call.comprehension.code).took = seconds
+        facts, n = facts_of(call.comprehension.code), call.comprehension.source.n
+        again = seconds < QUICK and n is not None and n == facts.n
+        facts.tiny = facts.tiny + 1 if again else 0
+        facts.took, facts.n = seconds, -1 if n is None else n
 
 
 class Chooser:

@@ -13,6 +13,7 @@ from typing import NamedTuple, NoReturn
 from mpicomp.errors import CollectiveMismatch
 from mpicomp.plan.comprehension import digest_of
 from mpicomp.plan.source import Range
+from mpicomp.wire.world import HEADER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from mpicomp.plan.comprehension import Comprehension
     from mpicomp.wire.world import World
 
-_LAYOUT = Struct("<8q")
+_LAYOUT = Struct("<9q")
+_LAST = 64  # where the last field stands in a header
 SENT, RANGE, MADE = range(3)
 """The source is sent by the root; is this range; is made of ranges alike on every rank."""
 
@@ -40,6 +42,7 @@ class Header(NamedTuple):
     d: int = 0
     e: int = 0
     f: int = 0
+    g: int = 0
 
     def pack(self) -> bytes:
         return _LAYOUT.pack(*self)
@@ -49,6 +52,19 @@ BEGIN, ROUND, END, CLOSE, LEAVE_PHASE, MEET = range(6)
 LEAVE = Header(LEAVE_PHASE).pack()
 STAND_BY = Header(LEAVE_PHASE, a=1)
 """Of a rank that makes no calls of its own, but serves executors until the root leaves."""
+
+
+def with_ahead(header: bytes, said: int) -> bytes:
+    """The header that begins a call, and says what the root has done ahead."""
+    return header[:_LAST] + said.to_bytes(8, "little", signed=True)
+
+
+def take_ahead(headers: bytearray, root: int) -> int:
+    """What the root's says; taken out, so that the headers of one call are equal again."""
+    place = root * HEADER + _LAST
+    said = int.from_bytes(headers[place : place + 8], "little", signed=True)
+    headers[place : place + 8] = bytes(8)
+    return said
 
 
 def unpack(headers: bytearray) -> list[Header]:
@@ -152,7 +168,7 @@ class Call(NamedTuple):
                 kind, shape = MADE, (digest_of(repr(source.items)), 0, 0)
         elif source.known:
             kind, shape = MADE, (digest_of(repr(source.outline())), 0, 0)
-        return _LAYOUT.pack(BEGIN, 0, about, comprehension.digest, kind, *shape)
+        return _LAYOUT.pack(BEGIN, 0, about, comprehension.digest, kind, *shape, 0)
 
     def describe(self) -> str:
         """For people: who called what."""

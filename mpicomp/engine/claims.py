@@ -70,14 +70,15 @@ def _claims(
 
 
 def span_runs(
-    counter: Counter, n: int, sizer: SpanSizer, chooser: Chooser, patience: float = 0.0
+    counter: Counter, items: range, sizer: SpanSizer, chooser: Chooser, patience: float = 0.0
 ) -> Iterator[range]:
-    """Spans of ``range(n)``, sized by what this rank has measured (`mpicomp.plan.spans`).
+    """Spans of *items*, sized by what this rank has measured (`mpicomp.plan.spans`).
 
     Parameters
     ----------
     counter : Counter
-    n : int
+    items : range
+        Of step 1.
     sizer : SpanSizer
     chooser : Chooser
     patience : float
@@ -85,7 +86,8 @@ def span_runs(
     """
     groups = len(counter.heads)
     ends = accumulate(counter.sizes, initial=0)
-    bounds = [n * end // sum(counter.sizes) for end in ends]
+    n = items.stop - items.start
+    bounds = [items.start + n * end // sum(counter.sizes) for end in ends]
     totals = [bounds[group + 1] - bounds[group] for group in range(groups)]
 
     def amount(left: int) -> int:

@@ -88,6 +88,7 @@ class Setting(NamedTuple):
     cutoff: Cutoff
     plan: PlanLike | Sorted | Cuts | None  # chunks that are claimed; shares that follow from costs
     left: int | None  # of the n items, how many are missing
+    begun: int = 0  # of those, how many the root has done ahead
 
 
 def computed(world: World, agreed: Agreement, cutoff: Cutoff) -> Computed:
@@ -136,7 +137,7 @@ def _shared_out(
         plan = planned(world, call, source, n, root)
     else:
         plan = _plan_of(call, dispatch, n, world.size)
-    setting = Setting(world, call, root, source, outline, n, cutoff, plan, left)
+    setting = Setting(world, call, root, source, outline, n, cutoff, plan, left, agreed.begun)
     if not call.options.progress:
         return _dispatched(setting, agreed, dispatch)
     meter = Meter(world, call, left)
@@ -192,7 +193,7 @@ def _plan_of(call: Call, dispatch: str, n: int | None, p: int) -> PlanLike | Non
 
 
 def _static(setting: Setting, agreed: Agreement) -> Computed:
-    world, call, root, source, outline, n, cutoff, plan, left = setting
+    world, call, root, source, outline, n, cutoff, plan, left, _ = setting
     assert n is not None, "streams go in rounds"
     assert left is not None, "what is missing of them is known as well"
     by_cost = plan if isinstance(plan, Cuts) else None
@@ -221,7 +222,7 @@ def _everywhere(setting: Setting) -> tuple[Source, BaseException | None]:
 
 
 def _counter(setting: Setting) -> Computed:
-    world, call, root, _, _, n, cutoff, plan, left = setting
+    world, call, root, _, _, n, cutoff, plan, left, begun = setting
     assert n is not None, "a stream has a master"
     assert left is not None, "what is missing of them is known as well"
     counter = counter_of(world)
@@ -243,7 +244,8 @@ def _counter(setting: Setting) -> Computed:
         memory, alone = Memory(call), world.rank == root
         sizer = SpanSizer(world.size, memory.cost)
         chooser = Chooser(call, alone, memory)
-        runs = span_runs(counter, left, sizer, chooser, 0.0 if alone else memory.patience)
+        patience = 0.0 if alone else memory.patience
+        runs = span_runs(counter, range(begun, left), sizer, chooser, patience)
         caught = compute(world, call, source, spread(call, runs), cutoff)
         memory.keep(sizer.typical)
         choice = chooser.told(sizer.typical)

@@ -17,6 +17,7 @@ from typing import Any
 
 from mpicomp.engine import limit, metering
 from mpicomp.engine.agree import Agreement, blamed, check_root, check_source, place, raise_first
+from mpicomp.engine.ahead import ahead
 from mpicomp.engine.auto import remember
 from mpicomp.engine.call import LEAVE, Call, unpack
 from mpicomp.engine.compute import Caught, at_work, compute, drain, source_note
@@ -242,7 +243,9 @@ def _runs(call: Call, n: int) -> list[range]:
 def parallel(ranks: World, verb: str, build: Callable[[], Call]) -> Any:
     """The call on all ranks of a world of several."""
     began = perf_counter()
-    agreed = Agreement(ranks, verb, build)
+    agreed = Agreement(ranks, verb, build, ahead)
+    if agreed.finished:
+        return agreed.value
     if agreed.call.options.ranks_per_item > 1:
         return in_teams(ranks, agreed.call, _among)
     keeper = agreed.call.keeper

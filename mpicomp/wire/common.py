@@ -20,7 +20,7 @@ from mpicomp.errors import TransportError
 from mpicomp.wire import transport
 from mpicomp.wire.counter import Counter, Service
 from mpicomp.wire.slab import claimed, made
-from mpicomp.wire.world import World, mpi
+from mpicomp.wire.world import HEADER, World, mpi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -180,9 +180,9 @@ class Number:
         """Collective: every rank of the world calls."""
         if self._counter is None or self._own is None:
             return
-        self._own.exchange(bytes(64))  # nobody asks any more
+        self._own.exchange(bytes(HEADER))  # nobody asks any more
         self.start, self._added = self.add(0), 0
-        self._own.exchange(bytes(64))
+        self._own.exchange(bytes(HEADER))
         if self._service is not None:
             self._service.over.set()
             self._service.join()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mpicomp.wire.ulfm import Watch
     from mpicomp.wire.vigil import Vigil
 
-HEADER = 64
+HEADER = 72
 """Bytes of the message with which every call begins and ends."""
 
 LAUNCHERS = (
