@@ -11,7 +11,7 @@ import shutil
 import sys
 
 from tests.__main__ import ENVS, MPIS, prepared
-from tests.launch import ROOT, environment, guarded
+from tests.launch import ROOT, environment, guarded, shared_memory, sweep
 from tests.slurm.cluster import install
 
 LIMIT = 900  # seconds
@@ -37,7 +37,11 @@ def main() -> int:
                f"--junitxml={logs}/report.xml", *(["-k", asked.k] if asked.k else []),
                "tests/slurm/templates.py"]  # fmt: skip
     env = {**environment(pythons[0]), "MPICOMP_PYTHONS": os.pathsep.join(pythons)}
-    return guarded(command, timeout=LIMIT, env=env, cwd=ROOT)
+    others = shared_memory()
+    try:
+        return guarded(command, timeout=LIMIT, env=env, cwd=ROOT)
+    finally:
+        sweep(others)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,8 +80,19 @@ class Site:
 
 
 def hurry(job: Job) -> None:
-    """Let a job that has requeued itself begin at once, and not after Slurm's two minutes."""
+    """Let a job that has requeued itself begin at once, and not after Slurm's two minutes.
+
+    Not before the daemon of its first run has ended: its last word would count for the second.
+    """
     about = job.cluster.about(job.number)
-    if about["JobState"] == "PENDING" and int(about["Restarts"]):
+    if about["JobState"] == "PENDING" and int(about["Restarts"]) and not first_run(job.number):
         job.cluster.run("scontrol", "update", f"jobid={job.number}", "starttime=now")
-        time.sleep(0.2)
+
+
+def first_run(number: str) -> bool:
+    """Whether a step of the job still has its daemon, ``slurmstepd: [NUMBER.batch]``."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if f"slurmstepd: [{number}.".encode() in path.read_bytes():
+                return True
+    return False
