@@ -11,8 +11,7 @@ import pytest
 from mpicomp._version import version
 from tests.launch import ROOT, run_python
 
-SOURCES = ("pyproject.toml", "setup.cfg", "setup.py", "README.md", "LICENSE",
-           "mpicomp", "slurm", "tests", "examples")  # fmt: skip
+SOURCES = ("pyproject.toml", "setup.cfg", "README.md", "LICENSE", "mpicomp", "slurm", "tests", "examples")
 
 
 @pytest.fixture(scope="module")
