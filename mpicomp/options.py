@@ -6,12 +6,11 @@ An option that is left out of a call is as the innermost `options` says.
 from __future__ import annotations
 
 import os
-import time
 from contextvars import ContextVar, Token
 from functools import cache
 from math import inf
-from operator import index
 
+from mpicomp import checks
 from mpicomp.errors import OptionError, ScheduleError
 from mpicomp.plan.schedule import parse
 
@@ -333,24 +332,6 @@ def _schedule(asked: Any, usual: str) -> Schedule | OwnPlan:
     return OwnPlan(asked) if hasattr(asked, "nchunks") else parse(asked)
 
 
-def _as_given(_: str, value: Any) -> Any:
-    return value
-
-
-def _rank(name: str, value: Any) -> int | str | None:
-    if value is None or (isinstance(value, str) and value == "stay"):
-        return value
-    try:
-        rank = index(value)
-    except TypeError:
-        rank = -1
-    if rank < 0 or isinstance(value, bool):
-        raise OptionError(
-            f'{name} must be a rank or None (every rank) or "stay" (each its own), got {value!r}'
-        )
-    return rank
-
-
 @cache
 def patience_of_job() -> float | None:
     """What the environment says for all calls."""
@@ -366,107 +347,24 @@ def patience_of_job() -> float | None:
     return seconds
 
 
-def _count(name: str, value: Any) -> int:
-    try:
-        count = index(value)
-    except TypeError:
-        count = -1
-    if count < 0 or isinstance(value, bool):
-        raise OptionError(f"{name} must be a whole number, 0 or more, got {value!r}")
-    return count
-
-
-def _seconds(name: str, value: Any) -> float | None:
-    if value is None:
-        return None
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < inf
-    if not good:
-        raise OptionError(f"{name} must be seconds, more than 0, or None (no limit), got {value!r}")
-    return float(value)
-
-
-def _moment(name: str, value: Any) -> float | None:
-    """Seconds since 1970."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < inf:
-        return time.time() + value
-    if value is None:
-        return None
-    if not hasattr(value, "timestamp"):
-        raise OptionError(
-            f"{name} must be seconds from now, 0 or more, or a datetime, got {value!r}; "
-            f"write {name}=3600"
-        )
-    return float(value.timestamp())
-
-
-def _journal(_: str, value: Any) -> Journal | None:
-    if value is None:
-        return None
-    from mpicomp.journal.journal import journal_of
-
-    return journal_of(value)
-
-
-def _team(name: str, value: Any) -> int:
-    size = _count(name, value)
-    if not size:
-        raise OptionError(f"{name} must be 1 or more, got 0")
-    return size
-
-
-def _function(name: str, value: Any) -> Any:
-    if value is not None and not callable(value):
-        raise OptionError(f"{name} must be a function without arguments, or None, got {value!r}")
-    return value
-
-
-def _one_of(*words: str | None) -> Callable[[str, Any], Any]:
-    """A check that the option is one of *words*; None among them: it may be left unsaid."""
-    said = [f'"{word}"' for word in words if word is not None]
-    listed = " or ".join(filter(None, [", ".join(said[:-1]), said[-1]]))
-    listed += " or None" if len(said) == 1 else ""
-
-    def check(name: str, value: Any) -> Any:
-        if value not in words:
-            raise OptionError(f"{name} must be {listed}, got {value!r}")
-        return value
-
-    return check
-
-
-def _cost(name: str, value: Any) -> Any:
-    listed = hasattr(value, "__len__") and not isinstance(value, (str, bytes, set, dict))
-    if value is not None and not callable(value) and not listed:
-        raise OptionError(
-            f"{name} must be a function of an item or a number for each of them, got {value!r:.100}"
-        )
-    return value
-
-
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise OptionError(f"{name} must be True or False, got {value!r}")
-    return value
-
-
 _TABLE: Mapping[str, tuple[Any, Callable[[str, Any], Any]]] = {
-    "comm": (None, _as_given),
-    "root": (0, _rank),
-    "schedule": (None, _as_given),
-    "errors": ("raise", _one_of("raise", "return")),
-    "dispatch": (None, _one_of(None, "counter", "master", "master-only")),
-    "effects": ("warn", _one_of("warn", "raise", "ignore")),
-    "retries": (0, _count),
-    "setup": (None, _function),
-    "ranks_per_item": (1, _team),
-    "timeout": (None, _seconds),
-    "cost": (None, _cost),
-    "patience": (None, _seconds),
-    "progress": (False, _flag),
-    "journal": (None, _journal),
-    "reissue": (False, _flag),
-    "check": (None, _one_of(None, "shuffle")),
-    "deadline": (None, _moment),
+    "comm": (None, checks.as_given),
+    "root": (0, checks.rank),
+    "schedule": (None, checks.as_given),
+    "errors": ("raise", checks.one_of("raise", "return")),
+    "dispatch": (None, checks.one_of(None, "counter", "master", "master-only")),
+    "effects": ("warn", checks.one_of("warn", "raise", "ignore")),
+    "retries": (0, checks.whole_number),
+    "setup": (None, checks.a_function),
+    "ranks_per_item": (1, checks.team),
+    "timeout": (None, checks.seconds),
+    "cost": (None, checks.costs),
+    "patience": (None, checks.seconds),
+    "progress": (False, checks.true_or_false),
+    "journal": (None, checks.journal),
+    "reissue": (False, checks.true_or_false),
+    "check": (None, checks.one_of(None, "shuffle")),
+    "deadline": (None, checks.moment),
 }
 """Each option: what it is where nobody says it, and what its value goes through."""
 _DEFAULTS: Mapping[str, Any] = {name: default for name, (default, _) in _TABLE.items()}

@@ -14,8 +14,9 @@ from __future__ import annotations
 from typing import Any
 
 from mpicomp.engine.call import Call
-from mpicomp.engine.collect import Folded, Listed, Searched, Summed, dict_of, picked, set_of
+from mpicomp.engine.collect import Listed, dict_of, set_of
 from mpicomp.engine.keeping import keeper_for
+from mpicomp.engine.reducing import Folded, Searched, Summed, picked
 from mpicomp.engine.run import run
 from mpicomp.engine.shuffled import sampler_for
 from mpicomp.engine.state import Setup

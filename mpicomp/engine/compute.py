@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 from mpicomp.engine import limit
 from mpicomp.engine.careful import attempt, attempts_note
-from mpicomp.engine.collect import Decided, Listed, Searched
+from mpicomp.engine.collect import Decided, Listed
 from mpicomp.engine.keeping import within
+from mpicomp.engine.reducing import Searched
 from mpicomp.errors import RemoteTraceback
 from mpicomp.plan.failure import notes_for, tell, traceback_text
 from mpicomp.plan.fold import LEAF, leaves

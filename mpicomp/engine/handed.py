@@ -10,8 +10,9 @@ from typing import Any
 
 from mpicomp.engine.compute import Caught, Feed, compute, source_failure
 from mpicomp.engine.keeping import gaps_of, missing, narrowed, spread
-from mpicomp.engine.master import Current, Master, Worker
+from mpicomp.engine.master import Master
 from mpicomp.engine.reissued import Parts, lead_again, work_again
+from mpicomp.engine.worker import Current, Worker
 from mpicomp.options import OwnPlan
 from mpicomp.plan.cutting import LEFT_TO_MASTER
 from mpicomp.plan.dispatcher import Dispatcher

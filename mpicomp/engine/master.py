@@ -1,11 +1,9 @@
-"""The master-worker mode: one rank reads the source and hands out chunks.
+"""The master of the master-worker mode: it reads the source, and hands out chunks.
 
-Rules of this file: what is handed out next is the `Dispatcher`'s decision; here are the messages.
+Rules of this file: what is handed out next is the `Dispatcher`'s decision; here are the messages,
+which `mpicomp.engine.worker` lists.
 Every rank sends and receives the same number of farewells, whatever happened, so that nothing is
 left in the network for the next call.
-
-    worker -> master    HELLO, then DONE or FAILED for each chunk, then BYE
-    master -> worker    a grant [+ its items], …, then END
 
 The master computes too.  It listens between its own pieces; while one of its items takes long, a
 thread listens for it and hands out what has been read (it never reads the source itself, which
@@ -20,11 +18,21 @@ from array import array
 from typing import Any
 
 from mpicomp.engine.compute import Caught
-from mpicomp.engine.stopping import Listening
-from mpicomp.plan.source import Data, Source
+from mpicomp.engine.worker import (
+    BYE,
+    DONE,
+    DOWN,
+    DROP,
+    END,
+    FAILED,
+    LOAD,
+    UP,
+    item_at,
+    place_of,
+)
 from mpicomp.wire.cutoff import STOP
-from mpicomp.wire.forms import Payload, decode, encode
-from mpicomp.wire.transport import pieces, receive
+from mpicomp.wire.forms import Payload, encode
+from mpicomp.wire.transport import pieces
 from mpicomp.wire.ulfm import losses
 from mpicomp.wire.world import mpi, wait, watched
 
@@ -40,163 +48,11 @@ if TYPE_CHECKING:
     from mpicomp.wire.cutoff import Cutoff
     from mpicomp.wire.world import World
 
-HELLO, DONE, FAILED, BYE = range(4)
-_UP, _DOWN, _LOAD = 6, 7, 8  # tags, and 9:
-DROP = 9
-_END = -1
 _LISTEN = 0.003  # seconds between two looks of the master's thread
 _NAP = 0.0002
 AHEAD = 0.005
 _GULP, _QUICK = 64, 1e-4  # items read at once; seconds in which that is quick
 _MOST = 4096  # items a rank in the window of a stream
-
-
-class Current(Source):
-    """The items of the chunk at work."""
-
-    __slots__ = ("_gaps", "chunk", "start")
-
-    def __init__(self, gaps: Gaps | None = None) -> None:
-        self.n = None
-        self._gaps = gaps
-        self.chunk: Any = ()
-        self.start = 0
-
-    def hold(self, start: int, chunk: Any) -> None:
-        """From now on it is this chunk, which begins at item *start*."""
-        self.start, self.chunk = start, chunk
-
-    def cut(self, part: range) -> Data:
-        at = _place(part.start, self._gaps) - self.start
-        return Data(self.chunk[at : at + len(part)])
-
-
-def _place(item: int, gaps: Gaps | None) -> int:
-    """Number of *item* in the grants, which count those that are missing."""
-    return item if gaps is None else gaps.place(item)
-
-
-def _item(place: int, gaps: Gaps | None) -> int:
-    """The way back."""
-    return place if gaps is None else next(gaps.spread(range(place, place + 1))).start
-
-
-class Worker:
-    """A rank that is handed its runs.
-
-    Parameters
-    ----------
-    world : World
-    master : int
-    items : Current or None
-        Where to put the items that come with a grant; None when the rank has its own.
-    cutoff : Cutoff
-    gaps : Gaps or None
-        Which items the grants speak of; None: of all.
-
-    Attributes
-    ----------
-    problem : Caught or None
-        Items that came with a grant and could not be unpickled.
-    number : int
-        The chunk at work.
-    outcome : Caught or None
-        What ended it early; set by who computes it, where that is not the end of its work.
-    drops : int
-        Of how many chunks it was told that nobody needs them, as the END says.
-    """
-
-    def __init__(
-        self,
-        world: World,
-        master: int,
-        items: Current | None,
-        cutoff: Cutoff,
-        gaps: Gaps | None = None,
-    ) -> None:
-        assert world.comm is not None, "a serial world has no master"
-        self._comm = world.comm
-        self._world = world
-        self._master = master
-        self._items = items
-        self._cutoff = cutoff
-        self._gaps = gaps
-        self._asked: MPI.Request | None = None
-        self.problem: Caught | None = None
-        self.number = _END
-        self.outcome: Caught | None = None
-        self.drops = 0
-        self._grant = array("q", bytes(40))
-        self._ended = False
-
-    def runs(self) -> Iterator[range]:
-        """The runs, one after the other, until the master says END."""
-        self.greet()
-        asked = time.perf_counter()
-        while self._next():
-            number, start, stop = self._grant[:3]
-            self.number = number
-            if self.problem is not None:
-                return
-            began = time.perf_counter()
-            yield range(start, stop)
-            done = time.perf_counter()
-            if self.outcome is None:
-                self._tell(DONE, number, stop - start, done - began, began - asked)
-            else:
-                self._tell_failed(self.outcome)
-                self.outcome = None
-            self.number = _END
-            asked = done
-
-    def greet(self) -> None:
-        """Tell the master that this rank is there."""
-        self._tell(HELLO)
-
-    def finish(self, caught: Caught | None) -> None:
-        """Say farewell: once the master has said it too."""
-        if caught is not None:
-            self._tell_failed(caught)
-        while not self._ended:
-            self._next()
-        self._tell(BYE)
-
-    def _tell_failed(self, caught: Caught) -> None:
-        place = _place(caught.item, self._gaps)
-        here = self._grant[1] <= place < self._grant[2]  # else it was interrupted
-        self._tell(FAILED, self.number if here else _END, place)
-
-    def _next(self) -> bool:
-        """Take in the next grant; False at the END."""
-        kind = mpi().INT64_T
-        if self._asked is None:  # else Ctrl-C has come while it was waited for
-            self._asked = self._comm.Irecv([self._grant, kind], self._master, _DOWN)
-        can_stop = self._cutoff.stop is not None
-        wait(Listening(self._asked, self._cutoff) if can_stop else self._asked)
-        self._asked = None
-        number, start, _, form, count = self._grant
-        self._ended = number == _END
-        self.drops = start if self._ended else 0
-        if count:
-            sizes = memoryview(receive(self._world, [8 * count], self._master, _LOAD)[0]).cast("q")
-            blobs = receive(self._world, sizes, self._master, _LOAD)
-            self._take_in(start, form, blobs)
-        return not self._ended
-
-    def _take_in(self, start: int, form: int, blobs: list[Any]) -> None:
-        assert self._items is not None, "items come with the grants of a stream alone"
-        try:
-            self._items.hold(start, decode(form, blobs))
-        except BaseException as exc:
-            item = _item(start, self._gaps)
-            note = f"  while items {item} and on were received by rank {self._world.rank}"
-            self.problem = self.problem or Caught(item, exc, (note,))
-
-    def _tell(
-        self, kind: int, number: int = 0, item: int = 0, seconds: float = 0.0, waited: float = 0.0
-    ) -> None:
-        said = array("q", [kind, number, item, int(seconds * 1e9), int(waited * 1e9)])
-        wait(self._comm.Isend([said, mpi().INT64_T], self._master, _UP))
 
 
 class Master:
@@ -261,7 +117,7 @@ class Master:
     @property
     def number(self) -> int:
         """The chunk of its own that is at work."""
-        return _END if self._mine is None else self._mine.number
+        return END if self._mine is None else self._mine.number
 
     def runs(self) -> Iterator[range]:
         """The master's own runs, between which it hands out the others'."""
@@ -307,7 +163,7 @@ class Master:
             self._idle()
         with self._lock:
             for rank in self._here:
-                self._send(rank, array("q", [_END, self._drops[rank], 0, 0, 0]), [])
+                self._send(rank, array("q", [END, self._drops[rank], 0, 0, 0]), [])
         while self._gone < others:
             self._idle()
         for request, _ in self._sends:
@@ -315,7 +171,7 @@ class Master:
 
     def _failed(self, caught: Caught) -> None:
         """A chunk of its own has ended early."""
-        place = _place(caught.item, self._gaps)
+        place = place_of(caught.item, self._gaps)
         if self._mine is not None and place in self._mine.items:
             self.dispatcher.failed(self._world.rank, self._mine.number, place)
             self._tell_superseded()
@@ -387,18 +243,18 @@ class Master:
         """Answer what has come in; whether there was anything."""
         status = mpi().Status()
         heard = False
-        while self._comm.Iprobe(mpi().ANY_SOURCE, _UP, status):
+        while self._comm.Iprobe(mpi().ANY_SOURCE, UP, status):
             heard = True
             self._hear(status.Get_source())
         self._sends = [sent for sent in self._sends if not sent[0].Test()]
         return heard
 
     def _hear(self, rank: int) -> None:
-        self._comm.Recv([self._said, mpi().INT64_T], rank, _UP)
+        self._comm.Recv([self._said, mpi().INT64_T], rank, UP)
         kind, number, item, nanoseconds, waited = self._said
         if kind == BYE:
             self._gone += 1
-        elif kind == FAILED and number == _END:
+        elif kind == FAILED and number == END:
             self.dispatcher.limit = 0  # it could not even begin
         else:
             if kind == FAILED:
@@ -434,7 +290,7 @@ class Master:
             except (
                 BaseException
             ) as exc:  # cannot travel: its item ends the call, as if it had failed
-                first, last = (_item(at, self._gaps) for at in (grant.start, grant.stop - 1))
+                first, last = (item_at(at, self._gaps) for at in (grant.start, grant.stop - 1))
                 note = f"  while items {first} to {last} were sent to rank {rank}"
                 self.unsent = self.unsent or Caught(first, exc, (note,))
                 self.dispatcher.failed(rank, grant.number, grant.start)
@@ -450,9 +306,9 @@ class Master:
         self._hold(grant)
 
     def _send(self, rank: int, said: Any, blobs: list[Any]) -> None:
-        self._sends.append((self._comm.Isend([said, mpi().INT64_T], rank, _DOWN), said))
+        self._sends.append((self._comm.Isend([said, mpi().INT64_T], rank, DOWN), said))
         if blobs:
             sizes = memoryview(array("q", map(len, blobs))).cast("B")
             for blob in (sizes, *blobs):
                 for piece in pieces(blob):
-                    self._sends.append((self._comm.Isend([piece, mpi().BYTE], rank, _LOAD), piece))
+                    self._sends.append((self._comm.Isend([piece, mpi().BYTE], rank, LOAD), piece))

@@ -15,14 +15,15 @@ from array import array
 
 from mpicomp.engine import limit
 from mpicomp.engine.compute import Caught, compute
-from mpicomp.engine.master import DROP
+from mpicomp.engine.worker import DROP
 from mpicomp.wire.world import mpi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mpicomp.engine.call import Call
     from mpicomp.engine.collect import Collector
-    from mpicomp.engine.master import Master, Worker
+    from mpicomp.engine.master import Master
+    from mpicomp.engine.worker import Worker
     from mpicomp.plan.source import Source
     from mpicomp.wire.world import World
 

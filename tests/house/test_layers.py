@@ -16,7 +16,7 @@ LAYERS = (
     {"_version", "errors"},
     {"plan"},
     {"journal"},
-    {"options"},
+    {"options", "checks"},
     {"record"},
     {"wire"},
     {"engine"},

@@ -11,7 +11,8 @@ import pytest
 from mpicomp._version import version
 from tests.launch import ROOT, run_python
 
-SOURCES = ("pyproject.toml", "setup.cfg", "README.md", "LICENSE", "mpicomp", "slurm", "tests", "examples")
+SOURCES = ("pyproject.toml", "setup.cfg", "README.md", "LICENSE",
+           "mpicomp", "slurm", "tests", "examples")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
