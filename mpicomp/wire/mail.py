@@ -15,7 +15,7 @@ from typing import Any
 
 from mpicomp.wire.forms import OUT_OF_BAND
 from mpicomp.wire.transport import pieces, receive
-from mpicomp.wire.world import mpi, wait
+from mpicomp.wire.world import Arrival, mpi, wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,22 +102,10 @@ class Mail:
         return Coming(self._comm, self._in)
 
 
-class Coming:
-    """A letter from anybody, to be waited for like a request (see `world.Arrival`)."""
+class Coming(Arrival):
+    """A letter from anybody, to be waited for."""
 
-    __slots__ = ("_comm", "_status", "_tag")
-
-    def __init__(self, comm: MPI.Intracomm, tag: int) -> None:
-        self._comm, self._tag = comm, tag
-        self._status = mpi().Status()
-
-    def Test(self) -> bool:  # as requests have it
-        return self._comm.Iprobe(mpi().ANY_SOURCE, self._tag, self._status)
-
-    @property
-    def source(self) -> int:
-        source: int = self._status.Get_source()
-        return source
+    __slots__ = ()
 
     @property
     def size(self) -> int:
