@@ -314,7 +314,7 @@ def test_a_missing_module_is_told() -> None:
         (["run", "-n", "two", "x.py"], "1 or more, got 'two'"),
         (["info", "-n", "-1"], "1 or more, got '-1'"),
         (["run", "--nosuch", "x.py"], "--nosuch"),
-        (["x.py"], "'run', 'eval', 'info', 'doctor', 'slurm'"),
+        (["x.py"], "'run', 'eval', 'info', 'doctor', 'bench', 'slurm'"),
         (["eval"], "required: COMPREHENSION"),
         (["eval", "x"], "expected a comprehension, got 'x'; write 'f(x) for x in xs'"),
         (["eval", "[x for x in y]"], "got '[x for x in y]'; write 'f(x) for x in xs'"),
