@@ -68,7 +68,7 @@ class FileStore:
             self._mine, self._path = None, self.folder / f"{unique()}{_SUFFIX}"
             self._owner = os.getpid()
         if not self._path.exists():  # or somebody has removed it
-            self._mine = None
+            self.close()
             self.folder.mkdir(parents=True, exist_ok=True)
         if self._mine is None:
             mine = _connected(self._path, "rwc")

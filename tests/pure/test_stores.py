@@ -38,6 +38,8 @@ def test_what_was_put_is_there(kind: str, tmp_path: Path) -> None:
     store.put("b", [], b"")
     store.close()
     store.put("b", [(2**70, 2**70 + 1)], b"\x00\n\xff" * 1000)
+    if kind != "memory":
+        store.close()
     other = store if kind == "memory" else STORES[kind](tmp_path / "run.mpj")
     assert sorted(other.keys()) == ["a", "b"]
     found = sorted((list(spans), bytes(data)) for spans, data in other.chunks("a"))
@@ -80,6 +82,7 @@ def test_a_writer_that_is_killed_leaves_what_it_had_put(
 def test_files_that_are_none_are_left_out(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     store.put("a", [(0, 1)], b"x")
+    store.close()
     (tmp_path / "half.sqlite").write_bytes(b"SQLite format 3\x00" + b"\x00" * 50)
     (tmp_path / "new.sqlite").touch()
     (tmp_path / "README").write_text("not ours")
