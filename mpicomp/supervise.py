@@ -97,10 +97,13 @@ class Deaths(threading.Thread):
         with select.epoll() as poll:
             while not self._over.is_set():
                 for rank, pid in self._newcomers():
-                    with suppress(OSError):  # gone, and a note of its end is there
+                    try:
                         file = os.pidfd_open(pid)
-                        poll.register(file, select.EPOLLIN)
-                        alive[file] = rank
+                    except OSError:  # gone before it was met, and so before those that are here
+                        self._order.append(rank)
+                        continue
+                    poll.register(file, select.EPOLLIN)
+                    alive[file] = rank
                 self._bury(poll.poll(_LOOK), alive)
             self._bury(poll.poll(0), alive)
             for file in alive:
