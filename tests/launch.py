@@ -52,6 +52,7 @@ def environment(python: str = sys.executable, mpi: str | None = None) -> dict[st
         Adds what this MPI needs on a small machine.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OF_A_JOB)}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # or each child would compile all modules anew
     kept["PATH"] = os.pathsep.join([str(Path(python).parent), kept.get("PATH", os.defpath)])
     kept["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), kept.get("PYTHONPATH")]))
     kept["PYTHONFAULTHANDLER"] = kept["PYTHONUNBUFFERED"] = "1"
