@@ -152,12 +152,15 @@ class Log:
         Of the call's chunks; empty until the ranks have agreed on it.
     claimed : bool
         This rank has claimed it.
+    told : bool
+        It was said that the journal cannot be written.
     """
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.key = ""
         self.claimed = False
+        self.told = False
         self._chunk: Collector | None = None
         self._spans: list[Span] = []
         self._next = perf_counter() + journal.every
@@ -171,6 +174,20 @@ class Log:
         if perf_counter() >= self._next:
             self.flush(call)
 
+    def begin(self, key: str) -> None:
+        """This rank has claimed *key*: put down which call it is.
+
+        Raises
+        ------
+        JournalError
+            It cannot be kept, and that is to be raised.
+        """
+        self.key, self.claimed = key, True
+        try:
+            self.journal.pay()
+        except Exception as exc:
+            self._tell(exc)
+
     def flush(self, call: Call) -> None:
         """Keep what was gathered.
 
@@ -183,6 +200,7 @@ class Log:
             return
         began = perf_counter()
         try:
+            self.journal.pay()
             self.journal.store.put(self.key, self._spans, _packed(self._chunk))
         except Exception as exc:
             self._next = perf_counter() + _AGAIN * self.journal.every
@@ -196,6 +214,9 @@ class Log:
         told = JournalError(f"the journal {self.journal.name} cannot be written: {exc}")
         if self.journal.on_error == "raise":
             raise told from exc
+        if self.told:
+            return
+        self.told = True
         warnings.warn(f"{told}; the computing goes on", JournalWarning, stacklevel=2)
 
     def chunks(self, call: Call) -> list[tuple[Sequence[Span], Any]]:

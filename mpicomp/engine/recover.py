@@ -180,6 +180,7 @@ class Survival:
         keeper = call.keeper or Keeper()
         if keeper.log is not None and self._log is not None:
             keeper.log.key, keeper.log.claimed = self._log.key, self._log.claimed
+            keeper.log.told = self._log.told
         return call._replace(comprehension=self._comprehension, keeper=keeper, sampler=None)
 
     def _options(self, given: Options) -> Options:

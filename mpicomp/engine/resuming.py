@@ -46,7 +46,7 @@ def resume(world: World, call: Call, source: Source, n: int | None, root: int) -
     except BaseException as exc:
         problem = _told(log, exc)
     if comm is not None:
-        log.key, place = comm.bcast((log.key, log.journal.place), root)
+        log.key, place, log.told = comm.bcast((log.key, log.journal.place, log.told), root)
         if log.key and not log.claimed:  # this rank may be the root one day
             log.journal.follow(log.key, place)
             log.claimed = True
@@ -84,8 +84,7 @@ def _claim(log: Log, call: Call, source: Source, n: int | None) -> None:
         "n": n,
     }
     print_ = fingerprint(wanted, call.comprehension, source, call.also)
-    log.key = log.journal.claim(print_, about)
-    log.claimed = True
+    log.begin(log.journal.claim(print_, about))
 
 
 def _told(log: Log, exc: BaseException) -> BaseException:

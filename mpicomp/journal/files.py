@@ -71,6 +71,7 @@ class FileStore:
             self.close()
             self.folder.mkdir(parents=True, exist_ok=True)
         if self._mine is None:
+            self._path.touch()  # its error says what is wrong, SQLite's does not
             mine = _connected(self._path, "rwc")
             mine.executescript(_SETTINGS)
             self._mine = mine

@@ -53,11 +53,15 @@ class Known(NamedTuple):
 
 
 class _Progress:
-    """What a program has done on a journal: number of calls, and of each fingerprint."""
+    """What a program has done on a journal: number of calls, and of each fingerprint.
+
+    Those that could not be put down are *owed*.
+    """
 
     def __init__(self) -> None:
         self.place = 0
         self.times: dict[str, int] = {}
+        self.owed: list[Known] = []
 
 
 _open: dict[object, tuple[Store, _Progress, object]] = {}
@@ -75,8 +79,9 @@ class Journal:
         `mpicomp.journal.stores.Store`.
     on_error : {"raise", "warn"}
         What becomes of a chunk that cannot be kept (a full disk, a folder that is read-only): a
-        `JournalError` on all ranks, which ends the call; or a `JournalWarning`, and the computing
-        goes on.
+        `JournalError` on all ranks, which ends the call; or one `JournalWarning` a call from the
+        rank that could not, and the computing goes on.  What was kept before is used all the same.
+        A journal that cannot be *read* is an error in any case.
     every : float, seconds, default 1.0
         How long finished items wait at most until they are kept, unless keeping them costs
         more than a twentieth of that.
@@ -120,7 +125,7 @@ class Journal:
         return [found[which] for which in sorted(found)]
 
     def claim(self, print_: Fingerprint, about: dict[str, Any]) -> str:
-        """The key of the program's next call.
+        """The key of the program's next call, which `pay` is to put down.
 
         Raises
         ------
@@ -128,7 +133,7 @@ class Journal:
             It is another one than the journal holds.
         """
         known = self.known()
-        if not known:  # a new one, also where somebody has emptied it
+        if not known and not self._progress.owed:  # a new one, also where somebody has emptied it
             self._progress.place, self._progress.times = 0, {}
         place, before = self._progress.place, self._progress.times.get(print_.key, 0)
         key = f"{print_.key}.{before}"
@@ -137,7 +142,7 @@ class Journal:
                 if call.place == place and self._has(call.key):
                     raise JournalError(_another(self.name, call, print_, about))
             about = {**about, "began": time.time()}
-            self.note(Known(place, key, about, list(print_.parts)))
+            self._progress.owed.append(Known(place, key, about, list(print_.parts)))
         self._progress.place = place + 1
         self._progress.times[print_.key] = before + 1
         return key
@@ -160,6 +165,13 @@ class Journal:
         told = {"key": call.key, "about": call.about, "parts": call.parts}
         self.store.put(CALLS, [(call.place, call.place + 1)], json.dumps(told).encode())
 
+    def pay(self) -> None:
+        """Put down which calls there were, as far as they are not."""
+        owed = self._progress.owed
+        while owed:
+            self.note(owed[0])
+            del owed[0]
+
     def _has(self, key: str) -> bool:
         return any(True for _ in self.store.chunks(key))
 
@@ -167,6 +179,7 @@ class Journal:
         """The call of *key* has not come to its end; the same line made again is that call."""
         self._progress.place -= 1
         self._progress.times[key.partition(".")[0]] -= 1
+        self._progress.owed = [call for call in self._progress.owed if call.key != key]
 
 
 def journal_of(value: Any) -> Journal | None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import resource
+import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -301,6 +305,109 @@ def test_a_full_disk_is_told_and_ends_the_call_or_not_as_asked() -> None:
                     journal=Journal(store, on_error="warn"))  # fmt: skip
     holds(got, [x * x for x in range(N)])
     still_works()
+
+
+_CAPGET, _CAPSET = {"x86_64": (125, 126)}.get(os.uname().machine, (90, 91))
+_OVERRIDE = 1 << 1  # CAP_DAC_OVERRIDE: by it root may write where nobody may
+
+
+@contextmanager
+def bound_by_modes() -> Iterator[None]:
+    """Also root may write only where the modes of files let it; of this thread."""
+    system = ctypes.CDLL(None, use_errno=True).syscall
+    head = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    held = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; then their upper halves
+    assert not system(_CAPGET, head, held), os.strerror(ctypes.get_errno())
+    before = held[0]
+    held[0] &= ~_OVERRIDE
+    assert not system(_CAPSET, head, held), os.strerror(ctypes.get_errno())
+    try:
+        yield
+    finally:
+        held[0] = before
+        assert not system(_CAPSET, head, held), os.strerror(ctypes.get_errno())
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Nothing in *folder* can be written."""
+    WORLD.Barrier()
+    if WORLD.rank == 0:
+        folder.chmod(0o555)
+    WORLD.Barrier()
+    try:
+        with bound_by_modes():
+            yield
+    finally:
+        WORLD.Barrier()
+        folder.chmod(0o755)
+
+
+@contextmanager
+def full(folder: Path) -> Iterator[None]:
+    """Files cannot grow, wherever they are: as on a disk that is full."""
+    assert not folder.is_file()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("how", [read_only, full])
+@pytest.mark.parametrize("begun", [False, True])
+def test_where_nothing_can_be_written(
+    how: Callable[[Path], AbstractContextManager[None]], begun: bool, where: Path
+) -> None:
+    work = Work(square)
+
+    def made(on_error: str) -> Any:
+        return plist((work(x) for x in range(N)), schedule="static,5",
+                     journal=Journal(where, on_error, every=0.0))  # fmt: skip
+
+    where.mkdir(parents=True, exist_ok=True)
+    kept(where)
+    if begun:
+        work.fails_at = N - 20
+        raised(lambda: made("raise"), Failing)
+        work.fails_at = -1
+    due = N - items_in(kept(where))
+    work.total()
+    with how(where):
+        error = raised(lambda: made("raise"), JournalError)
+        assert "cannot be written" in str(error)
+        assert how is full or "Permission denied" in str(error)
+        work.total()
+        for again in (due, N):  # the second of two equal calls is another one
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always", JournalWarning)
+                got = made("warn")
+            holds(got, [x * x for x in range(N)])
+            together(work.total() == again, "what was kept was not used, or too much was")
+            said = WORLD.allgather([str(warning.message) for warning in told])
+            together(max(map(len, said)) == 1, f"each rank tells it once at most: {said}")
+            together(begun or list(map(len, said))[1:] == [0] * (WORLD.size - 1), f"{said}")
+    holds(made("raise"), [x * x for x in range(N)])
+    still_works()
+
+
+def test_what_could_not_be_put_down_is_put_down_later() -> None:
+    class Late(MemoryStore):
+        puts = 0
+
+        def put(self, key: str, spans: Any, data: bytes) -> None:
+            self.puts += 1
+            if self.puts == 1:
+                raise OSError(28, "No space left on device")
+            super().put(key, spans, data)
+
+    store = Late()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", JournalWarning)
+        plist((square(x) for x in range(N)), journal=Journal(store, "warn", every=0.0),
+              schedule="static")  # fmt: skip
+    together(len(store._kept.get(CALLS, ())) == (WORLD.rank == 0), f"{store._kept.keys()}")
 
 
 def test_a_journal_that_cannot_be_is_told_on_all_ranks(where: Path) -> None:
