@@ -248,3 +248,22 @@ def close(world: World, problem: BaseException | None) -> None:
     failed = [rank for rank, header in enumerate(headers) if header.failed]
     if failed:
         raise_from(world, failed[0], _failure(problem))
+
+
+def together(world: World, act: Callable[[], Any]) -> Any:
+    """What *act* gives; what it raises on one rank is raised on all.
+
+    Collective: every rank of the world calls.
+    """
+    value, problem = None, None
+    try:
+        value = act()
+    except transport.NothingSent:
+        pass  # the rank that could not send has the error
+    except BaseException as exc:
+        problem = exc
+    if world.comm is not None:
+        close(world, problem)
+    elif problem is not None:
+        raise problem
+    return value

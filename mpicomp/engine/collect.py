@@ -110,7 +110,7 @@ class Collector:
         """Take in what a `fresh` one has `kept`."""
         raise TypeError
 
-    def stayed(self) -> tuple[Any, list[Row]]:
+    def stayed(self) -> tuple[Any, list[Any]]:
         """This rank's values and their rows, where they can stay."""
         raise TypeError
 

@@ -10,7 +10,7 @@ import os
 from importlib import import_module
 from typing import Any
 
-from mpicomp.engine.agree import close
+from mpicomp.engine.agree import together
 from mpicomp.engine.wholes import moved
 from mpicomp.plan.decomposition import Block
 from mpicomp.record.picture import MissingExtra
@@ -18,28 +18,9 @@ from mpicomp.wire.files import in_turn, write_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from os import PathLike
 
     from mpicomp.engine.distributed import Distributed
-    from mpicomp.wire.world import World
-
-
-def together(world: World, act: Callable[[], Any]) -> Any:
-    """What *act* gives; what it raises on one rank is raised on all.
-
-    Collective: every rank of the world calls.
-    """
-    value, problem = None, None
-    try:
-        value = act()
-    except BaseException as exc:
-        problem = exc
-    if world.comm is not None:
-        close(world, problem)
-    elif problem is not None:
-        raise problem
-    return value
 
 
 def in_blocks(d: Distributed[Any]) -> tuple[Distributed[Any], Any]:

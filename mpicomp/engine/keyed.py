@@ -12,7 +12,7 @@ from mpicomp.engine.agree import place
 from mpicomp.engine.call import MEET, Header, unpack
 from mpicomp.engine.collect import Collector
 from mpicomp.engine.compute import Caught
-from mpicomp.plan.keyed import KeyFailure, Table
+from mpicomp.plan.keyed import KeyFailure, Table, by_key
 from mpicomp.wire.shuffle import shuffle
 from mpicomp.wire.transport import NothingSent
 
@@ -34,14 +34,20 @@ class Keyed(Collector):
     way : Counts, Groups or Folds
     build : callable
         An iterable of pairs, or a dict -> the result.
+    sort : bool
+        Keys in increasing order, instead of that of their first appearance.
     """
 
     contiguous = True
     meets = True
+    can_stay = True
 
-    def __init__(self, way: Counts, build: Callable[[Any], Any] = dict) -> None:
+    def __init__(
+        self, way: Counts, build: Callable[[Any], Any] = dict, sort: bool = False
+    ) -> None:
         self.way = way
         self.build = build
+        self.sort = sort
         self.by_leaf = way.by_leaf
         self.table = Table(way)
         self._settled: list[Any] | None = None
@@ -50,7 +56,7 @@ class Keyed(Collector):
         self.table.take(piece.start, piece.stop, values)
 
     def fresh(self) -> Keyed:
-        return Keyed(self.way, self.build)
+        return Keyed(self.way, self.build, self.sort)
 
     def kept(self) -> Any:
         return list(self.table.entries.values())
@@ -69,13 +75,14 @@ class Keyed(Collector):
         def make(rank: int) -> list[Any]:
             if not parts:
                 parts.extend(_dealt(mine, world.size))
+                mine.entries.clear()  # what has been sent is not held any more
             part, parts[rank] = parts[rank], []
             return part
 
         shuffle(world, make, self.table.join)
         self._settled = self.table.settled()
 
-    def export(self) -> Any:
+    def _entries(self) -> list[Any]:
         if self._settled is None:  # this rank is alone
             try:
                 _dealt(self.table, 1)  # the same keys are refused for any number of ranks
@@ -83,15 +90,24 @@ class Keyed(Collector):
             except KeyFailure as failure:
                 failure.exception.add_note(_note(failure))
                 raise failure.exception from failure.exception.__cause__
-        return [list(column) for column in zip(*self._settled, strict=True)]
+        return self._settled
+
+    def export(self) -> Any:
+        return [list(column) for column in zip(*self._entries(), strict=True)]
+
+    def stayed(self) -> tuple[Any, list[Any]]:
+        firsts, keys, values = self.export() or ([], [], [])
+        return [*zip(keys, values, strict=True)], firsts
 
     def finish(self, exports: list[Any], n: int) -> Any:
         if len(exports) == 1:
             _, keys, values = exports[0] or ([], [], [])
-            return self.build(dict(zip(keys, values, strict=True)))
-        found = [entry for export in exports for entry in zip(*export, strict=True)]
-        found.sort(key=_first)
-        return self.build({key: value for _, key, value in found})
+            found = dict(zip(keys, values, strict=True))
+        else:
+            entries = [entry for export in exports for entry in zip(*export, strict=True)]
+            entries.sort(key=_first)
+            found = {key: value for _, key, value in entries}
+        return self.build(by_key(found) if self.sort else found)
 
 
 def _first(entry: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from mpicomp.engine.agree import close
 from mpicomp.engine.collect import Listed
 from mpicomp.engine.distributed import Distributed, next_number
+from mpicomp.engine.ranked import places_of
 from mpicomp.plan.spread import merged_runs
 
 TYPE_CHECKING = False
@@ -36,9 +37,13 @@ class Told(NamedTuple):
     kind: tuple[Any, tuple[int, ...]] | None
 
 
-def stayed(call: Call) -> tuple[Any, list[Row]]:
-    """This rank's values, and of which items they are, in increasing order."""
-    return _in_order(*call.collector.stayed())
+def stayed(call: Call) -> tuple[Any, list[Any]]:
+    """This rank's values, and of which items they are, in increasing order.
+
+    Of values under keys: the pairs, and where in the source each key appeared first.
+    """
+    found = call.collector.stayed()
+    return found if call.collector.meets else _in_order(*found)
 
 
 def as_parts(world: World, call: Call, n: int, left: Any) -> Distributed[Any]:
@@ -56,6 +61,8 @@ def as_parts(world: World, call: Call, n: int, left: Any) -> Distributed[Any]:
     left : (values, rows)
         What `stayed` gave.
     """
+    if call.collector.meets:
+        return _by_key(world, *left)
     values, rows = left
     one_to_one = call.comprehension.one_to_one
     is_list = isinstance(call.collector, Listed)
@@ -88,6 +95,13 @@ def as_parts(world: World, call: Call, n: int, left: Any) -> Distributed[Any]:
         decomposition=_decomposition(call, n, world.size) if one_to_one else None,
         has_exceptions=call.collector.has_exceptions,
     )
+
+
+def _by_key(world: World, pairs: list[Any], firsts: list[Any]) -> Distributed[Any]:
+    """Pairs in the order in which their keys appeared first, each where its key's digest says."""
+    places, total = places_of(world, firsts)
+    runs = merged_runs([range(place, place + 1) for place in places])
+    return Distributed(pairs, runs, total, world, next_number(world))
 
 
 def _in_order(values: Any, rows: list[Row]) -> tuple[Any, list[Row]]:

@@ -12,6 +12,7 @@ which the paths from their leaves to the root of the tree meet.
 from __future__ import annotations
 
 from functools import reduce
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from mpicomp.plan.fold import LEAF
@@ -265,6 +266,36 @@ class Table:
             except BaseException as exc:
                 raise KeyFailure(first[0], key, exc) from exc
         return found
+
+
+def by_key(found: dict[Any, Any]) -> dict[Any, Any]:
+    """The same, keys in increasing order, as ``dict(sorted(found.items()))`` of different keys.
+
+    Raises
+    ------
+    TypeError
+        Two keys that cannot be compared; it names them.
+    """
+    try:
+        keys = sorted(found)
+    except TypeError as exc:
+        one, other = _not_compared(list(found))
+        raise TypeError(
+            f"sort=True compares the keys, and {one!r:.100} and {other!r:.100} cannot be compared "
+            f"({exc}); write keys of one kind, such as str(key), or leave sort= out: then they "
+            "stand in the order of their first appearance"
+        ) from exc
+    return {key: found[key] for key in keys}
+
+
+def _not_compared(keys: list[Any]) -> tuple[Any, Any]:
+    """The first two neighbours that cannot be compared, else the first key and another."""
+    for one, other in [*pairwise(keys), *((keys[0], key) for key in keys)]:
+        try:
+            _ = other < one
+        except TypeError:
+            return one, other
+    return keys[0], keys[-1]
 
 
 class KeyFailure(Exception):  # carries what was raised to where it is told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import sysconfig
 from collections import Counter
@@ -18,13 +19,18 @@ from mpi4py import MPI
 
 from mpicomp import (
     CollectiveMismatch,
+    Distributed,
     OptionError,
     TransportError,
     options,
     pcount,
+    pdict,
     pgroup,
+    plist,
     preduce_by_key,
+    psum,
 )
+from mpicomp.plan.bucket import bucket_of
 from mpicomp.wire import shuffle, transport
 from mpicomp.wire.world import world
 from tests.mpi.laws import (
@@ -145,6 +151,113 @@ def test_each_rank_holds_its_share_of_the_keys() -> None:
     held = WORLD.allgather(len(keyed.table.entries))
     together(sum(held) == 3000 * WORLD.size, str(held))
     together(max(held) < 3000 * 1.3, f"keys are not spread evenly: {held}")
+
+
+# keys in increasing order
+
+
+@settings(max_examples=8)
+@given(st.lists(st.sampled_from([3, -1, 2.5, True, 7, 0]), max_size=90), st.sampled_from(WAYS))
+def test_keys_in_increasing_order(keys: list[Any], way: tuple[str, str]) -> None:
+    schedule, root = way
+    pairs = [((key, i % 2), str(i)) for i, key in enumerate(keys)]
+    with options(schedule=schedule, root=rank_of(root)):
+        counts = Counter(keys)
+        expected = Counter({key: counts[key] for key in sorted(counts)})
+        holds(pcount((key for key in keys), sort=True), expected, rank_of(root))
+        groups = dict(sorted(grouped(pairs).items()))
+        holds(pgroup((pair for pair in pairs), sort=True), groups, rank_of(root))
+        folds = {key: "".join(values) for key, values in groups.items()}
+        holds(preduce_by_key(add, (pair for pair in pairs), sort=True), folds, rank_of(root))
+
+
+def test_keys_that_sort_cannot_compare() -> None:
+    mixed = [*range(40), "seven", *range(40)]
+    error = raised(lambda: pcount((x for x in mixed), sort=True), TypeError)
+    assert "39 and 'seven' cannot be compared" in str(error)
+    assert "leave sort= out" in str(error)
+    raised(lambda: pgroup((x for x in [(1j, 1), (2j, 1)]), sort=True), TypeError)
+    raised(lambda: pcount((x for x in mixed), sort="by key"), OptionError)  # type: ignore[arg-type]  # on purpose
+    raised(lambda: pcount((x for x in mixed), sort=True, root="stay"), OptionError)
+    if WORLD.size > 1:
+        mine = WORLD.rank == 0
+        raised(lambda: pcount((x for x in range(9)), sort=mine), CollectiveMismatch)
+
+
+# keys that stay on the ranks
+
+
+@pytest.mark.parametrize("schedule", ["static", "static,3", "dynamic,3", "auto"])
+def test_keys_stay_where_their_digest_says(schedule: str) -> None:
+    def pairs() -> Iterator[tuple[Any, str]]:
+        return ((f"key {x * x % 47}", str(x)) for x in range(500) if x % 5)
+
+    expected, folds = grouped(pairs()), folded(add, pairs())
+    with options(schedule=schedule):
+        d: Any
+        for d, whole in (
+            (pgroup(pairs(), root="stay"), expected),
+            (preduce_by_key(add, pairs(), root="stay"), folds),
+            (pcount((key for key, _ in pairs()), root="stay"), Counter(k for k, _ in pairs())),
+        ):
+            assert isinstance(d, Distributed)
+            there = all(bucket_of(key, WORLD.size) == WORLD.rank for key, _ in d.part)
+            together(there and len(d) == len(whole), f"{d.part}")
+            holds(d.gather(), [*whole.items()])
+            holds(pdict(pair for pair in d), dict(whole))
+            holds(plist(key for key, _ in enumerate(d)), [*range(len(whole))])
+            holds(d.redistribute("static").gather(root=None), [*whole.items()], None)
+            for place, pair in zip(d.indices, d.part, strict=True):
+                assert d[int(place)] == pair
+            WORLD.Barrier()
+        d = preduce_by_key(add, pairs(), root="stay")
+        holds(psum(len(text) for _, text in d), sum(map(len, folds.values())))
+        holds(pgroup((len(text), key) for key, text in d),
+              grouped((len(text), key) for key, text in folds.items()))  # fmt: skip
+        nothing: Any = pgroup(((x, x) for x in range(9) if x > 10), root="stay")
+        together(isinstance(nothing, Distributed) and len(nothing) == 0, f"{nothing!r}")
+        holds(plist(pair for pair in nothing), [])
+
+
+def test_keys_that_stay_fail_as_others_do() -> None:
+    raised(lambda: pgroup((bad_pair(x) for x in range(100)), root="stay"), ValueError)
+    error = raised(lambda: pcount((Mine() if x == 7 else x for x in range(9)), root="stay"),
+                   TransportError)  # fmt: skip
+    assert any("item" in note for note in error.__notes__)
+    ones = ((x % 2, x) for x in range(99))
+    raised(lambda: preduce_by_key(refuse, ones, root="stay"), ArithmeticError)
+
+
+class Bulk:
+    """A value of which no rank may have many more than its share."""
+
+    alive = most = 0
+
+    def __init__(self) -> None:
+        Bulk.alive += 1
+        Bulk.most = max(Bulk.most, Bulk.alive)
+
+    def __del__(self) -> None:
+        Bulk.alive -= 1
+
+    def __reduce__(self) -> Any:
+        return Bulk, ()
+
+
+def test_keys_of_very_different_weight_are_spread_evenly() -> None:
+    """Some come a thousand times, most come once: each rank ends with its share of them."""
+    n, heavy = 3000, 100
+    keys = [*(k for k in range(1, heavy) for _ in range(n // k)), *range(n)]
+    gc.collect()
+    Bulk.most = Bulk.alive
+    with options(schedule="static,64", effects="ignore"):  # counting is what it is here for
+        d = preduce_by_key(lambda a, _: a, ((f"key {k}", Bulk()) for k in keys), root="stay")
+    assert isinstance(d, Distributed)
+    share = n / WORLD.size
+    held = WORLD.allgather(len(d.part))
+    together(sum(held) == n and max(held) < 1.15 * share, f"{held}")
+    most = WORLD.allgather(Bulk.most)
+    together(max(most) < 1.7 * share + 2 * heavy, f"{most} alive together, of {n}")
 
 
 # errors: Law 2
