@@ -58,10 +58,10 @@ from mpicomp.verbs import (
     psum,
 )
 from mpicomp.wire import guard as _guard
-from mpicomp.wire import world as _door
+from mpicomp.wire import started as _started
 from mpicomp.wire.world import World, world
 
-if _door.launched():
+if _started.launched():
     _guard.watch()
 
 __all__ = [

@@ -14,8 +14,10 @@ from mpicomp import bench, launch, slurm
 from mpicomp._version import version
 from mpicomp.doctor import commandline as doctor
 from mpicomp.errors import LaunchError
+from mpicomp.wire.library import mpi
+from mpicomp.wire.started import LAUNCHERS
 from mpicomp.wire.threads import cores, threads
-from mpicomp.wire.world import LAUNCHERS, mpi, world
+from mpicomp.wire.world import world
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from mpicomp.options import AUTO, Options, OwnPlan, chosen
 from mpicomp.plan.comprehension import take_apart
 from mpicomp.plan.cutting import cut_of
 from mpicomp.plan.value import whole
-from mpicomp.wire.world import World, watched_by, world
+from mpicomp.wire.waiting import watched_by
+from mpicomp.wire.world import World, world
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -20,8 +20,10 @@ from mpicomp.engine.stopping import keep_listening
 from mpicomp.errors import STOPPED, LaunchError, MpicompError
 from mpicomp.supervise import begun, ended, supervised
 from mpicomp.wire import guard
+from mpicomp.wire.library import mpi
+from mpicomp.wire.started import expected_size, launched
 from mpicomp.wire.threads import cores
-from mpicomp.wire.world import expected_size, launched, mpi, world
+from mpicomp.wire.world import world
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

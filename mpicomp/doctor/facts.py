@@ -19,8 +19,10 @@ from mpicomp._version import version
 from mpicomp.doctor.findings import Job, Rank
 from mpicomp.errors import LaunchError
 from mpicomp.wire.counter import Counter
+from mpicomp.wire.library import mpi
+from mpicomp.wire.started import expected_size, launched
 from mpicomp.wire.threads import VARIABLES, cores, pools, threads
-from mpicomp.wire.world import World, expected_size, launched, mpi
+from mpicomp.wire.world import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol
 
 from mpicomp.engine.hand import BACK, BYE, DONE, END, FAILED, HELLO, SOME, TAKE, UNFIT
-from mpicomp.wire.world import wait
+from mpicomp.wire.waiting import wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

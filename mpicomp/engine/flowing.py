@@ -22,7 +22,7 @@ from mpicomp.plan.failure import Failure, tell
 from mpicomp.plan.flow import PACE, Flow, Outlet
 from mpicomp.wire.forms import decode, encode
 from mpicomp.wire.mail import Mail
-from mpicomp.wire.world import wait
+from mpicomp.wire.waiting import wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from mpicomp.engine.batch import Batch
-from mpicomp.wire.world import wait
+from mpicomp.wire.waiting import wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

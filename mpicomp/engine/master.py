@@ -32,9 +32,10 @@ from mpicomp.engine.worker import (
 )
 from mpicomp.wire.cutoff import STOP
 from mpicomp.wire.forms import Payload, encode
+from mpicomp.wire.library import mpi
 from mpicomp.wire.transport import pieces
 from mpicomp.wire.ulfm import losses
-from mpicomp.wire.world import mpi, wait, watched
+from mpicomp.wire.waiting import wait, watched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

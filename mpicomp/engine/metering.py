@@ -17,7 +17,8 @@ from contextlib import suppress
 from time import monotonic, perf_counter, sleep
 
 from mpicomp.record.progress import Display, tqdm
-from mpicomp.wire.world import mpi, wait
+from mpicomp.wire.library import mpi
+from mpicomp.wire.waiting import wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from mpicomp.plan.again import Everywhere, Remembered
 from mpicomp.plan.source import Source, Stream
 from mpicomp.wire import ulfm
 from mpicomp.wire.transport import broadcast_object
-from mpicomp.wire.world import watched_by
+from mpicomp.wire.waiting import watched_by
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from array import array
 from mpicomp.engine import limit
 from mpicomp.engine.compute import Caught, compute
 from mpicomp.engine.worker import DROP
-from mpicomp.wire.world import mpi
+from mpicomp.wire.library import mpi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -40,7 +40,8 @@ from mpicomp.plan.failure import tell
 from mpicomp.plan.source import Stream
 from mpicomp.wire import guard
 from mpicomp.wire.cutoff import STOP, Cutoff
-from mpicomp.wire.world import World, wait, world
+from mpicomp.wire.waiting import wait
+from mpicomp.wire.world import World, world
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from mpicomp.engine.compute import Caught
 from mpicomp.engine.stopping import Listening
 from mpicomp.plan.source import Data, Source
 from mpicomp.wire.forms import decode
+from mpicomp.wire.library import mpi
 from mpicomp.wire.transport import receive
-from mpicomp.wire.world import mpi, wait
+from mpicomp.wire.waiting import wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from mpicomp.plan.comprehension import digest_of
 from mpicomp.plan.failure import Failure
 from mpicomp.wire.mail import Mail
 from mpicomp.wire.transport import broadcast
-from mpicomp.wire.world import watched_by
+from mpicomp.wire.waiting import watched_by
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -28,7 +28,8 @@ from mpicomp.plan.failure import pack, revive, traceback_text
 from mpicomp.record.recording import record
 from mpicomp.wire import cells
 from mpicomp.wire.forms import PICKLED, decode, encode
-from mpicomp.wire.world import mpi, world
+from mpicomp.wire.library import mpi
+from mpicomp.wire.world import world
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

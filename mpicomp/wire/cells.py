@@ -22,7 +22,9 @@ from mpicomp.errors import CollectiveMismatch
 from mpicomp.plan.celling import Ended, Ledger
 from mpicomp.plan.comprehension import digest_of
 from mpicomp.wire import world as door
-from mpicomp.wire.world import World, mpi, wait
+from mpicomp.wire.library import mpi
+from mpicomp.wire.waiting import wait
+from mpicomp.wire.world import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

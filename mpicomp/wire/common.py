@@ -19,8 +19,9 @@ import numpy as np
 from mpicomp.errors import TransportError
 from mpicomp.wire import transport
 from mpicomp.wire.counter import Counter, Service
+from mpicomp.wire.library import mpi
 from mpicomp.wire.slab import claimed, made
-from mpicomp.wire.world import HEADER, World, mpi
+from mpicomp.wire.world import HEADER, World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ import threading
 import time
 from array import array
 
-from mpicomp.wire.world import mpi, wait
+from mpicomp.wire.library import mpi
+from mpicomp.wire.waiting import wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

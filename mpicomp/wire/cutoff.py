@@ -10,7 +10,8 @@ from __future__ import annotations
 from array import array
 from sys import maxsize
 
-from mpicomp.wire.world import Arrival, mpi, wait
+from mpicomp.wire.library import mpi
+from mpicomp.wire.waiting import Arrival, wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

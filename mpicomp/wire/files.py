@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from mpicomp.wire.library import mpi
 from mpicomp.wire.transport import pieces
-from mpicomp.wire.world import mpi, wait
+from mpicomp.wire.waiting import wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

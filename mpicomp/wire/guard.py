@@ -19,7 +19,8 @@ import time
 from functools import partial
 
 from mpicomp.wire import cells, ulfm
-from mpicomp.wire.world import mpi, watched_by
+from mpicomp.wire.library import mpi
+from mpicomp.wire.waiting import watched_by
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from array import array
 from typing import Any
 
 from mpicomp.wire.forms import OUT_OF_BAND
+from mpicomp.wire.library import mpi
 from mpicomp.wire.transport import pieces, receive
-from mpicomp.wire.world import Arrival, mpi, wait
+from mpicomp.wire.waiting import Arrival, wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from math import prod
 from typing import Any
 
 from mpicomp.wire import transport
-from mpicomp.wire.world import mpi, wait
+from mpicomp.wire.library import mpi
+from mpicomp.wire.waiting import wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

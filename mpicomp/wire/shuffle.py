@@ -11,8 +11,9 @@ from array import array
 from typing import Any
 
 from mpicomp.wire.forms import FAILED, Payload, decode, encode
+from mpicomp.wire.library import mpi
 from mpicomp.wire.transport import NothingSent, pieces
-from mpicomp.wire.world import mpi, wait
+from mpicomp.wire.waiting import wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from mpicomp.wire.world import World, mpi
+from mpicomp.wire.library import mpi
+from mpicomp.wire.world import World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from array import array
 from typing import Any
 
 from mpicomp.wire.forms import FAILED, PICKLED, Payload, decode, encode
-from mpicomp.wire.world import mpi, wait
+from mpicomp.wire.library import mpi
+from mpicomp.wire.waiting import wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

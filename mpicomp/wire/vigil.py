@@ -12,7 +12,8 @@ from struct import Struct
 from mpicomp.errors import PatienceError
 from mpicomp.plan.rollcall import VERDICT, RollCall, Said
 from mpicomp.wire.board import Board
-from mpicomp.wire.world import mpi, watched_by
+from mpicomp.wire.library import mpi
+from mpicomp.wire.waiting import watched_by
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

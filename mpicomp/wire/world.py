@@ -1,8 +1,8 @@
-"""The door to MPI: the only file that imports mpi4py, and only when it is needed.
+"""The worlds of ranks that make calls together: one for each communicator of the user's.
 
 Rules of this file: no MPI unless a launcher started us, mpi4py is already in use, or a
 communicator was given; every communicator of the user's is duplicated once, so that our
-messages never meet theirs; a wait that may be long yields, then sleeps.
+messages never meet theirs.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from functools import cache
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from mpicomp.errors import LaunchError, OptionError, PatienceError
 from mpicomp.wire import threads, ulfm
+from mpicomp.wire.library import keeps_requests, mpi
+from mpicomp.wire.started import check_launch, launched
+from mpicomp.wire.waiting import NAP, wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,15 +31,7 @@ if TYPE_CHECKING:
 HEADER = 72
 """Bytes of the message with which every call begins and ends."""
 
-LAUNCHERS = (
-    "PMI_RANK", "PMI_SIZE", "PMIX_RANK", "OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "PALS_RANKID",
-    "ALPS_APP_PE", "MV2_COMM_WORLD_SIZE", "JSM_NAMESPACE_SIZE", "FLUX_TASK_RANK",
-    "SLURM_STEP_NUM_TASKS",
-)  # fmt: skip
-_SPIN = 0.0005  # seconds: a rank this late is not waited for at full speed any more
 _PATIENCE = 2.0  # seconds
-_NAP = 0.001  # seconds: the longest sleep between two looks
-
 
 _TOO_LATE = (
     "MPI has been finalized, and the ranks cannot reach each other any more; "
@@ -141,7 +135,7 @@ class World:
         if self.lost:
             raise PatienceError(self.lost)
         self._mine[:] = header
-        if self.watch is not None or not _keeps_requests():
+        if self.watch is not None or not keeps_requests():
             self._offered = self.comm.Iallgather(self._mine, self._all)
             return
         if self._persistent is None:
@@ -176,7 +170,7 @@ class World:
             if time.monotonic() > until:
                 self.closed = True
                 raise KeyboardInterrupt
-            time.sleep(_NAP)
+            time.sleep(NAP)
 
     def on_node(self) -> MPI.Intracomm:
         """The ranks that share this machine's memory.
@@ -200,104 +194,6 @@ class World:
             for mine in (*self.owned, self.counter, self._persistent, self.node, self.comm):
                 if mine is not None:
                     mine.Free()
-
-
-class Arrival:
-    """A message from anybody, to be waited for like a request, and then received by its source.
-
-    Between machines, MPICH 5.0 does not give a receive from ANY_SOURCE what has come before it
-    was posted.  Probing finds it.
-
-    Attributes
-    ----------
-    source : int
-        Who has sent it, once ``Test`` was true.
-    """
-
-    __slots__ = ("_comm", "_status", "_tag")
-
-    def __init__(self, comm: MPI.Intracomm, tag: int) -> None:
-        self._comm, self._tag = comm, tag
-        self._status = mpi().Status()
-
-    def Test(self) -> bool:  # as requests have it
-        return self._comm.Iprobe(mpi().ANY_SOURCE, self._tag, self._status)
-
-    @property
-    def source(self) -> int:
-        source: int = self._status.Get_source()
-        return source
-
-
-_watched: Vigil | Watch | None = None
-
-
-def watched_by(vigil: Vigil | Watch | None) -> None:
-    """From now on *vigil* looks after this rank's waits, or nobody does."""
-    global _watched
-    _watched = vigil
-
-
-def watched() -> Vigil | Watch | None:
-    """Who looks after this rank's waits."""
-    return _watched
-
-
-class Awaited(Protocol):
-    """What `wait` waits for: a request, or something like it."""
-
-    def Test(self) -> bool: ...
-
-
-def wait(request: Awaited, heed: Callable[[], None] | None = None) -> None:
-    """Wait for *request*: at full speed, then yielding the core, then napping.
-
-    A blocking MPI wait burns its core and does not let Python answer signals.  *heed* is called
-    between two naps, and may end the wait with an error.
-
-    Raises
-    ------
-    PatienceError
-        In a call with ``patience=``: a rank is missing.
-    """
-    for _ in range(50):
-        if request.Test():
-            return
-    until = time.perf_counter() + _SPIN
-    while time.perf_counter() < until:
-        if request.Test():
-            return
-        os.sched_yield()
-    nap = _NAP / 16
-    vigil = _watched
-    if vigil is not None:
-        vigil.waits()
-    while not request.Test():
-        if vigil is not None:
-            vigil.look()
-        if heed is not None:
-            heed()
-        time.sleep(nap)
-        nap = min(_NAP, nap * 1.5)
-
-
-@cache
-def _keeps_requests() -> bool:
-    """Whether a persistent collective may be started again and again.
-
-    Only where that was tried: the second start of Intel MPI 2021.18's gives old values, or hangs.
-    """
-    library: str = mpi().Get_library_version()
-    if library.startswith("MPICH"):
-        return cast("bool", mpi().Get_version() >= (4, 0))
-    return library.startswith("Open MPI v5")  # it says that it is MPI 3.1, and has them
-
-
-def mpi() -> Any:
-    """mpi4py's ``MPI``, imported."""
-    from mpi4py import MPI
-
-    return MPI
 
 
 def _made(comm: MPI.Intracomm) -> World:
@@ -352,11 +248,6 @@ def world(comm: MPI.Intracomm | None = None) -> World:
     return _default
 
 
-def launched() -> bool:
-    """Whether an MPI launcher's marks are in the environment."""
-    return any(name in os.environ for name in LAUNCHERS)
-
-
 def _first_world() -> World:
     if not launched() and "mpi4py.MPI" not in sys.modules:
         return _alone
@@ -364,39 +255,11 @@ def _first_world() -> World:
     try:
         found = mpi()
     except (ImportError, RuntimeError) as exc:  # no mpi4py; no MPI library
-        _check_launch(1, f"MPI cannot be loaded ({exc})")
+        check_launch(1, f"MPI cannot be loaded ({exc})")
         return _alone
     size = found.COMM_WORLD.size
-    _check_launch(size, found.Get_library_version().split("\n")[0].strip(" ,\0"))
+    check_launch(size, found.Get_library_version().split("\n")[0].strip(" ,\0"))
     return _world_of(found.COMM_WORLD) if size > 1 else World()
-
-
-def expected_size() -> tuple[int, str]:
-    """How many processes the launcher says it started, and the variable that says so."""
-    sizes = {
-        name: int(os.environ.get(name, 0) or 0) for name in ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
-    }
-    if "PMI_SIZE" not in os.environ and "PMIX_RANK" not in os.environ:
-        # inside an mpiexec's ranks SLURM counts proxies: there it says nothing
-        sizes["SLURM_STEP_NUM_TASKS"] = int(os.environ.get("SLURM_STEP_NUM_TASKS", 0) or 0)
-    name = max(sizes, key=sizes.__getitem__)
-    return sizes[name], name
-
-
-def _check_launch(size: int, library: str) -> None:
-    expected, name = expected_size()
-    if size > 1 or expected <= 1 or os.environ.get("MPICOMP_SINGLETON") == "1":
-        return
-    cure = (
-        "srun --mpi=pmi2 (MPICH, Intel MPI) or srun --mpi=pmix (Open MPI), or mpiexec"
-        if name.startswith("SLURM")
-        else "the mpiexec that belongs to this MPI: mpicomp run -n N script.py finds it"
-    )
-    raise LaunchError(
-        f"the launcher started {expected} processes ({name}={expected}), but each is rank 0 of 1 "
-        f"and would do all the work again: {library}\nlaunch with {cure}; "
-        "MPICOMP_SINGLETON=1 runs each by itself all the same"
-    )
 
 
 def _world_of(comm: MPI.Intracomm) -> World:

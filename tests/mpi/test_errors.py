@@ -38,7 +38,7 @@ from mpicomp import (
     psum,
 )
 from mpicomp.errors import RemoteTraceback
-from mpicomp.wire import world
+from mpicomp.wire import waiting
 from tests.mpi.laws import (
     HANDED_OUT,
     ROOTS,
@@ -433,7 +433,7 @@ def test_the_good_values_are_offered_where_they_can_be_kept() -> None:
 def waits(thread: int) -> bool:
     """Whether a thread of this process is in one of our waits."""
     frame = sys._current_frames().get(thread)
-    while frame is not None and frame.f_code is not world.wait.__code__:
+    while frame is not None and frame.f_code is not waiting.wait.__code__:
         frame = frame.f_back
     return frame is not None
 
