@@ -53,9 +53,10 @@ def environment(python: str = sys.executable, mpi: str | None = None) -> dict[st
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OF_A_JOB)}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)  # or each child would compile all modules anew
+    kept.pop("PYTHONUNBUFFERED", None)  # or ranks would write a line and its end apart: lines mix
     kept["PATH"] = os.pathsep.join([str(Path(python).parent), kept.get("PATH", os.defpath)])
     kept["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), kept.get("PYTHONPATH")]))
-    kept["PYTHONFAULTHANDLER"] = kept["PYTHONUNBUFFERED"] = "1"
+    kept["PYTHONFAULTHANDLER"] = "1"
     return kept | (NEEDED[mpi] if mpi else {})
 
 

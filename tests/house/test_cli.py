@@ -125,14 +125,14 @@ def test_a_line_is_seen_as_soon_as_it_is_printed(tmp_path: Path) -> None:
     """)
     os.mkfifo(tmp_path / "gate")
     reader, writer = os.pipe()
-    # PYTHONUNBUFFERED would do what is to be shown
-    env = environment() | {"PYTHONUNBUFFERED": ""}
     command = [sys.executable, "-m", "mpicomp", "run", "-n", "2", "script.py"]
     codes: list[int] = []
 
     def start() -> None:
         with open(writer, "w") as out:
-            codes.append(guarded(command, timeout=LIMIT, env=env, cwd=tmp_path, stdout=out))
+            codes.append(
+                guarded(command, timeout=LIMIT, env=environment(), cwd=tmp_path, stdout=out)
+            )
 
     running = threading.Thread(target=start)
     running.start()

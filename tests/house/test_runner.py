@@ -97,7 +97,7 @@ def test_a_program_that_hangs_is_ended_with_all_that_it_started(
     program = """if True:
         import os, pathlib, signal
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        print("on the way")
+        print("on the way", flush=True)
         from mpi4py import MPI
         def waits():
             open(f"{os.getpid()}.pid", "w").close()
