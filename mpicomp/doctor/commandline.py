@@ -7,7 +7,7 @@ import os
 import sys
 import time
 
-from mpicomp import launch
+from mpicomp import installed
 from mpicomp.doctor.findings import PROBLEM, Finding, Job, findings
 from mpicomp.wire.threads import cores
 from mpicomp.wire.world import world
@@ -73,7 +73,7 @@ def _before(_: Namespace) -> None:
     """Before MPI starts on a rank: some libraries end the process there and then."""
     from mpicomp.doctor.facts import speaks
 
-    if "PMIX_RANK" not in os.environ or "Open MPI" in (name := launch.library()):
+    if "PMIX_RANK" not in os.environ or "Open MPI" in (name := installed.library()):
         return
     if not speaks():
         time.sleep(1)  # the one that speaks is to be heard before the first of us is ended

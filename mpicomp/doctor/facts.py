@@ -14,7 +14,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from mpicomp import launch
+from mpicomp import installed
 from mpicomp._version import version
 from mpicomp.doctor.findings import Job, Rank
 from mpicomp.errors import LaunchError
@@ -67,8 +67,8 @@ def speaks() -> bool:
 def _job(ranks: tuple[Rank, ...], script: str | None, packages: dict[str, dict[str, str]]) -> Job:
     launcher = None
     with suppress(LaunchError):
-        launcher = launch.find_mpiexec()
-    on_path, owner = launch.on_path()
+        launcher = installed.find_mpiexec()
+    on_path, owner = installed.on_path()
     nodes = _number("SLURM_JOB_NUM_NODES")
     return Job(ranks, script, packages, launcher, on_path, owner, nodes=nodes)
 
@@ -105,8 +105,8 @@ def _mine(world: World, script: str | None, started: bool = True) -> Rank:
 def _library(started: bool) -> tuple[str | None, str, str]:
     """Name of the MPI library, why there is none, and the level of threads."""
     if not started:  # nor is it now: where MPI does not work, starting it might not return
-        said = launch.library()
-        return (said or None), ("" if said else launch.without_library()), "MULTIPLE"
+        said = installed.library()
+        return (said or None), ("" if said else installed.without_library()), "MULTIPLE"
     try:
         found = mpi()
     except (ImportError, RuntimeError) as exc:  # no mpi4py; no MPI library
@@ -114,7 +114,7 @@ def _library(started: bool) -> tuple[str | None, str, str]:
     levels = ("SINGLE", "FUNNELED", "SERIALIZED", "MULTIPLE")
     level = found.Query_thread()
     named = next(name for name in levels if getattr(found, f"THREAD_{name}") == level)
-    return launch.library_name(found.Get_library_version()), "", named
+    return installed.library_name(found.Get_library_version()), "", named
 
 
 def _of_libraries() -> int:

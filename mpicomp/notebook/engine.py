@@ -20,7 +20,7 @@ from mpicomp.engine import metering
 from mpicomp.engine.call import Call
 from mpicomp.engine.run import run
 from mpicomp.errors import RemoteTraceback, TransportError
-from mpicomp.launch import library_name
+from mpicomp.installed import library_name
 from mpicomp.notebook.bar import Sent
 from mpicomp.notebook.travel import by_value, joined, split, unpack
 from mpicomp.plan import pickling

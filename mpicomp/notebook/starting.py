@@ -13,7 +13,8 @@ from typing import Any
 
 from mpicomp._version import version
 from mpicomp.errors import LaunchError, OptionError
-from mpicomp.launch import find_mpiexec, settings
+from mpicomp.installed import find_mpiexec
+from mpicomp.launch import settings
 from mpicomp.notebook.engine import About, about, ready
 from mpicomp.record.picture import MissingExtra
 

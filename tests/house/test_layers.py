@@ -21,7 +21,7 @@ LAYERS = (
     {"wire"},
     {"engine"},
     {"verbs", "common", "loop", "mapreduce", "parts", "supervise", "iterating"},
-    {"fronts", "launch", "bench", "doctor", "slurm"},
+    {"fronts", "installed", "launch", "program", "bench", "doctor", "info", "slurm"},
     {"futures"},
     {"notebook"},
     {"__init__"},
