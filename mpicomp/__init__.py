@@ -44,19 +44,8 @@ from mpicomp.plan.product import product
 from mpicomp.plan.seeded import seeded
 from mpicomp.record.recording import Record, record
 from mpicomp.record.simulate import simulate
-from mpicomp.verbs import (
-    pall,
-    pany,
-    parray,
-    pdict,
-    plist,
-    pmap,
-    pmax,
-    pmin,
-    preduce,
-    pset,
-    psum,
-)
+from mpicomp.reductions import pall, pany, pmax, pmin, preduce, psum
+from mpicomp.verbs import parray, pdict, plist, pmap, pset
 from mpicomp.wire import guard as _guard
 from mpicomp.wire import started as _started
 from mpicomp.wire.world import World, world

@@ -13,7 +13,8 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from mpicomp.record.units import counted, duration
-from mpicomp.verbs import parray, plist, psum
+from mpicomp.reductions import psum
+from mpicomp.verbs import parray, plist
 from mpicomp.wire.threads import cores
 from mpicomp.wire.world import world
 

@@ -5,8 +5,8 @@ Rules of this file: those of `mpicomp.verbs`.
 
 from __future__ import annotations
 
+from mpicomp.calling import called
 from mpicomp.engine.tally import Outcome, Tally
-from mpicomp.verbs import _call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,4 +47,4 @@ def pfor(gen: Iterable[Any], /, **options: Unpack[Common]) -> Outcome | None:
     >>> pfor((10 // x for x in range(3)), errors="return")
     Outcome(done=2, failed=1, errors=[(0, ZeroDivisionError('integer division or modulo by zero'))])
     """
-    return _call("pfor", gen, lambda *_: Tally(), options)  # type: ignore[no-any-return]  # the engine knows no verb
+    return called("pfor", gen, lambda *_: Tally(), options)  # type: ignore[no-any-return]  # the engine knows no verb

@@ -9,10 +9,10 @@ collects.  So what one rank holds in between is its share of the keys.
 
 from __future__ import annotations
 
+from mpicomp.calling import called
 from mpicomp.engine.keyed import Keyed
 from mpicomp.errors import OptionError
 from mpicomp.plan.keyed import Counts, Folds, Groups
-from mpicomp.verbs import _call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def pcount(
     def collector(_: object, asked: Options) -> Keyed:
         return Keyed(Counts(), Counter, _sorted(sort, asked))
 
-    return _call("pcount", gen, collector, options, _told(sort))  # type: ignore[no-any-return]  # the engine knows nothing of K
+    return called("pcount", gen, collector, options, _told(sort))  # type: ignore[no-any-return]  # the engine knows nothing of K
 
 
 def pgroup(
@@ -104,7 +104,7 @@ def pgroup(
     def collector(_: object, asked: Options) -> Keyed:
         return Keyed(Groups(), sort=_sorted(sort, asked))
 
-    return _call("pgroup", gen, collector, options, _told(sort))  # type: ignore[no-any-return]  # as in pcount
+    return called("pgroup", gen, collector, options, _told(sort))  # type: ignore[no-any-return]  # as in pcount
 
 
 def preduce_by_key(
@@ -160,7 +160,7 @@ def preduce_by_key(
             )
         return Keyed(Folds(op), sort=_sorted(sort, asked))
 
-    return _call("preduce_by_key", gen, collector, options, _told(sort), also=(op,))  # type: ignore[no-any-return]  # as in pcount
+    return called("preduce_by_key", gen, collector, options, _told(sort), also=(op,))  # type: ignore[no-any-return]  # as in pcount
 
 
 def _sorted(sort: object, asked: Options) -> bool:

@@ -12,7 +12,7 @@ import time
 from functools import wraps
 from typing import Any
 
-from mpicomp import loop, mapreduce, verbs
+from mpicomp import loop, mapreduce, reductions, verbs
 from mpicomp.engine.agree import check_root
 from mpicomp.engine.watch import watch
 from mpicomp.errors import LaunchError, MpicompError, OptionError
@@ -100,8 +100,8 @@ class Verbs:
     def ranks(self) -> Any:
         return None
 
-    pall = _verb(verbs.pall)
-    pany = _verb(verbs.pany)
+    pall = _verb(reductions.pall)
+    pany = _verb(reductions.pany)
     parray = _verb(verbs.parray)
     pcount = _verb(mapreduce.pcount)
     pdict = _verb(verbs.pdict)
@@ -109,12 +109,12 @@ class Verbs:
     pgroup = _verb(mapreduce.pgroup)
     plist = _verb(verbs.plist)
     pmap = _verb(verbs.pmap)
-    pmax = _verb(verbs.pmax)
-    pmin = _verb(verbs.pmin)
-    preduce = _verb(verbs.preduce)
+    pmax = _verb(reductions.pmax)
+    pmin = _verb(reductions.pmin)
+    preduce = _verb(reductions.preduce)
     preduce_by_key = _verb(mapreduce.preduce_by_key)
     pset = _verb(verbs.pset)
-    psum = _verb(verbs.psum)
+    psum = _verb(reductions.psum)
 
 
 class Inside(Verbs):
