@@ -85,6 +85,11 @@ def _check(verb: str, apart: Comprehension, collected: Collector, asked: Options
         )
     if asked.ranks_per_item > 1 and apart.whole_runs:
         raise OptionError("a batched function has no single items: leave ranks_per_item= out")
+    if asked.ranks_per_item > 1 and apart.source.spread is not None:
+        raise OptionError(
+            f"an item of {asked.ranks_per_item} ranks has to be on all of them, and each of "
+            'these lies on one (root="stay"); gather() them, or leave ranks_per_item= out'
+        )
     if asked.stays and not collected.can_stay:
         raise OptionError(
             f'root="stay" leaves each rank its part of a list or array, and {verb} gives one '

@@ -123,6 +123,11 @@ def scatter(xs: Iterable[Any], /, **options: Unpack[Common]) -> Part:
             chosen.schedule = parse("static")  # a default for verbs that can claim
         chosen.schedule.decomposition(0, 1)  # raises for one that a scatter cannot follow
         source = find_source(xs)
+        if source.spread is not None:
+            raise OptionError(
+                "these values lie on the ranks already, whose parts are d.part, at d.indices; "
+                'write d.redistribute("static") to have others, or scatter(d.gather())'
+            )
         if isinstance(source, Stream) and ranks.rank == chosen.root:
             source = Data(list(source.iterator))
         source, problem = at_hand(source) if ranks.rank == chosen.root else (source, None)

@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from mpicomp.engine.collect import Collector, Row, in_order
-from mpicomp.errors import OptionError
+from mpicomp.errors import OptionError, TransportError
 from mpicomp.options import Options
 from mpicomp.plan.comprehension import Comprehension
 from mpicomp.plan.cuttable import Cuttable
@@ -102,6 +102,13 @@ class Distributed(Cuttable[T]):
         if isinstance(position, range):
             raise TypeError("a whole on several ranks is not sliced; write d.part, or d.gather()")
         return self.part[self._spread.place(position)]
+
+    def __reduce_ex__(self, protocol: object) -> Any:
+        raise TransportError(
+            f"the {len(self)} values of this whole lie on the ranks that computed them, and are "
+            "not pickled or copied as one; use it as the source of a verb, send d.part (what this "
+            "rank has), or d.gather() them"
+        )
 
     def __repr__(self) -> str:
         world = self._world

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from mpicomp.engine.agree import together
+from mpicomp.engine.stay import common_dtype
 from mpicomp.engine.wholes import moved
 from mpicomp.plan.decomposition import Block
 from mpicomp.record.picture import MissingExtra
@@ -43,7 +44,7 @@ def in_blocks(d: Distributed[Any]) -> tuple[Distributed[Any], Any]:
     if len({tail for _, tail in found}) > 1:
         shapes = sorted({tail for _, tail in found})
         raise TypeError(f"values of different shapes cannot be one array: {shapes}")
-    dtype = np.result_type(*(one for one, _ in found)) if found else mine.dtype
+    dtype = common_dtype(one for one, _ in found) if found else mine.dtype
     tail = found[0][1] if found else mine.shape[1:]
     return d, np.ascontiguousarray(mine.astype(dtype, copy=False).reshape(len(mine), *tail))
 

@@ -16,6 +16,8 @@ from mpicomp.plan.spread import merged_runs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mpicomp.engine.call import Call
     from mpicomp.engine.collect import Row
     from mpicomp.plan.decomposition import Decomposition
@@ -120,14 +122,12 @@ def _in_order(values: Any, rows: list[Row]) -> tuple[Any, list[Row]]:
     else:
         import numpy as np
 
-        joined = np.concatenate(parts)
+        joined = np.concatenate(parts, dtype=values.dtype)
     return joined, [row for row, _ in places]
 
 
 def _shaped(values: Any, kinds: list[tuple[Any, tuple[int, ...]]]) -> Any:
     """An array of the dtype and the shape of value that all ranks' arrays have."""
-    import numpy as np
-
     tails = {tail for _, tail in kinds}
     if len(tails) > 1:
         raise ValueError(
@@ -136,8 +136,16 @@ def _shaped(values: Any, kinds: list[tuple[Any, tuple[int, ...]]]) -> Any:
         )
     if not kinds:
         return values
-    dtype = np.result_type(*(kind for kind, _ in kinds))
+    dtype = common_dtype(kind for kind, _ in kinds)
     return values.astype(dtype, copy=False).reshape(len(values), *tails.pop())
+
+
+def common_dtype(kinds: Iterable[Any]) -> Any:
+    """What holds all of *kinds*; one that they have in common as it is, also of foreign bytes."""
+    import numpy as np
+
+    found = set(kinds)
+    return found.pop() if len(found) == 1 else np.result_type(*found)
 
 
 def _numbered(told: list[Told], rank: int) -> tuple[list[range], int]:

@@ -94,7 +94,7 @@ def moved(d: Distributed[Any], to: Decomposition) -> Distributed[Any]:
     shuffle(world, parcel, came.append)
     order = np.argsort(np.concatenate([places for places, _ in came]), kind="stable")
     if is_array(part):
-        values: Any = np.concatenate([values for _, values in came])[order]
+        values: Any = np.concatenate([values for _, values in came], dtype=part.dtype)[order]
     else:
         joined = [value for _, values in came for value in values]
         values = [joined[place] for place in order.tolist()]

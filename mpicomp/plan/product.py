@@ -46,6 +46,11 @@ class product(Cuttable["tuple[Any, ...]"]):  # named as itertools.product, which
 
     def __init__(self, *factors: Iterable[Any]) -> None:
         for factor in factors:
+            if isinstance(factor, Cuttable) and factor.source.spread is not None:
+                raise OptionError(
+                    f"product pairs each of its values with all others, and {factor!r} lies on "
+                    "several ranks; write f(x, y) for x in d for y in ys, or gather(root=None) it"
+                )
             if isinstance(factor, Cuttable) and isinstance(factor.source, Seeded):
                 raise OptionError(
                     "product would use a random stream for many items, and what one draws would "

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import pickle
+import weakref
 from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
 from functools import reduce
 from importlib import import_module
 from operator import add
@@ -23,15 +27,21 @@ from mpicomp import (
     Cyclic,
     Distributed,
     OptionError,
+    TransportError,
     options,
+    pall,
     pany,
     parray,
     pcount,
+    pdict,
     pfor,
+    pgroup,
     plist,
     pmap,
     pmax,
+    pmin,
     preduce,
+    preduce_by_key,
     pset,
     psum,
     seeded,
@@ -115,6 +125,16 @@ def test_verbs_over_what_stays(schedule: str) -> None:
         holds(plist(float(x) for _, x in zip(range(7), y, strict=False)), xs[:7])
         holds(plist(rng.integers(100) + x for x, rng in seeded(d, 3)),
               plist((rng.integers(100) + x for x, rng in seeded(xs, 3)), root=None))  # fmt: skip
+        holds(pmin(float(x) for x in y), min(xs))
+        holds(pall(x > 0.5 for x in y), False)
+        holds(pdict((int(x) % 5, float(x)) for x in y), {int(x) % 5: x for x in xs})
+        holds(parray(x for x in y), np.array(xs))
+        groups: dict[int, list[float]] = {}
+        for x in xs:
+            groups.setdefault(int(x) % 5, []).append(x)
+        holds(pgroup((int(x) % 5, float(x)) for x in y), groups)
+        holds(preduce_by_key(max, ((int(x) % 5, float(x)) for x in y)),
+              {key: max(values) for key, values in groups.items()})  # fmt: skip
         got = pfor(x for x in y)
         together((got is None) is (WORLD.rank > 0), f"{got}")
     counts = pcount((int(x) for x in d), root=None)
@@ -135,9 +155,43 @@ def test_values_do_not_move() -> None:
     e = stay(plist, ((*y, WORLD.rank) for y in d), schedule="dynamic,1")
     together(all(was == now for _, was, now in e.part), str(e.part))
     together(list(d.indices) == list(e.indices), "they have other places")
-    fixed = stay(plist, (Fixed() for _ in range(20)), schedule="static")
+    fixed = stay(plist, (Fixed() for _ in range(20)), schedule="static,3")
     holds(psum(isinstance(y, Fixed) for y in fixed), 20)
+    some = stay(plist, (y for i, y in enumerate(fixed) if i % 3))
+    holds(plist(type(y).__name__ for y in filter(None, some)), ["Fixed"] * 13)
     raised(lambda: fixed.gather(root=WORLD.size - 1) if WORLD.size > 1 else [][0])
+
+
+def test_values_go_when_nobody_has_them_any_more() -> None:
+    for make in (lambda x: {x}, lambda x: np.arange(x)):
+        d = stay(plist, (make(x) for x in range(40)), schedule="static,2")
+        e = stay(plist, (len(y) for y in d))
+        holds(psum(y for y in e), psum((len(make(x)) for x in range(40)), root=None))
+        held = [weakref.ref(y) for y in d.part]
+        del d
+        gc.collect()
+        together(all(one() is None for one in held), "still there")
+        together(len(e) == 40, repr(e))
+
+
+def test_a_whole_is_not_sent() -> None:
+    d = stay(plist, (x for x in range(40)))
+    for refused in (pickle.dumps, deepcopy):
+        with pytest.raises(TransportError, match=r"send d\.part"):
+            refused(d)
+    if WORLD.size > 1:
+        error = raised(lambda: plist((d for _ in range(9)), schedule="static"), TransportError)
+        assert "send d.part" in str(error)
+
+
+def test_a_communicator_that_is_no_more() -> None:
+    if WORLD.size == 1:
+        return
+    comm = WORLD.Dup()
+    d = stay(plist, (x for x in range(9)), comm=comm)
+    holds(d.gather(), [*range(9)])
+    comm.Free()
+    raised(d.gather, ComprehensionError)
 
 
 def test_arrays_stay_arrays() -> None:
@@ -205,13 +259,35 @@ def test_one_npy_of_all_parts(
     together(on_root(lambda: [p.name for p in path.parent.iterdir()]) == [path.name], "left over")
 
 
-def test_one_hdf5_of_all_parts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["f4", ">f8", "c16", "?", "U5", "M8[s]", "i4,f8"])
+def test_one_npy_of_any_kind(kind: str, tmp_path: Path) -> None:
+    path = shared(tmp_path) / "rows.npy"
+    for n, schedule in ((1, "static,1"), (2, "static"), (11, "static,2"), (11, "dynamic,3")):
+        if "," in kind:
+            rows = np.zeros((n, 2, 3), kind)
+            rows["f1"] = 1.5
+        else:
+            rows = (np.arange(n * 6).reshape(n, 2, 3) % 7).astype(kind)
+        stay(parray, (row for row in rows), dtype=rows.dtype, schedule=schedule).to_npy(path)
+        got = np.load(path)
+        together(got.dtype == rows.dtype and np.array_equal(got, rows), f"{got!r}")
+
+
+def test_one_hdf5_of_all_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "LIMIT", 64)
     h5py = import_module("h5py")
     path = shared(tmp_path) / "all.h5"
     stay(plist, (x / 3 for x in range(100) if x % 9 == 4)).to_hdf5(path, "thirds")
     with h5py.File(path, "r") as file:
         got = file["thirds"][:].tolist()
     together(got == [x / 3 for x in range(4, 100, 9)], str(got))
+    for n, kind in ((1, "f4"), (2, "c16"), (23, "i2"), (0, "f8")):
+        rows = np.arange(n * 6).reshape(n, 2, 3).astype(kind)
+        d = stay(parray, (row for row in rows), dtype=kind, schedule="static,2")
+        d.to_hdf5(path)
+        with h5py.File(path, "r") as file:
+            back = file["data"][:]
+        together(back.dtype == rows.dtype and np.array_equal(back, d.gather(root=None)), f"{back}")
 
 
 def test_files_that_cannot_be_written(tmp_path: Path) -> None:
