@@ -7,12 +7,14 @@ command does the same on all ranks, and rank 0 prints.
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 from mpicomp import bench, info, launch, program, slurm
 from mpicomp._version import version
 from mpicomp.doctor import commandline as doctor
 from mpicomp.errors import LaunchError
+from mpicomp.journal import commandline as journal
+from mpicomp.record import commandline as simulate
 from mpicomp.wire.threads import cores
 from mpicomp.wire.world import world
 
@@ -136,22 +138,22 @@ def _split(given: list[str]) -> tuple[list[str], list[str]]:
 def _parser() -> ArgumentParser:
     from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
-    from mpicomp.journal.commandline import add_journal
-    from mpicomp.record.commandline import add_simulate
-
     style: Any = {"formatter_class": RawDescriptionHelpFormatter, "allow_abbrev": False}
     about = "A list comprehension on every core of a cluster."
     parser = ArgumentParser(prog="mpicomp", description=about, epilog=_EXAMPLES, **style)
     parser.add_argument("--version", action="version", version=f"mpicomp {version}")
     parser.set_defaults(before=lambda _: None, refused=_refused)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, (add, about, usage) in _COMMANDS.items():
-        first = about.partition("\n")[0]
-        of_command = commands.add_parser(name, help=first, description=about, usage=usage, **style)
-        of_command.set_defaults(parser=of_command, ready=lambda _: None, default=lambda: 1)
-        add(of_command)
-    add_simulate(commands).set_defaults(n=None, default=lambda: 1)
-    add_journal(commands).set_defaults(n=None, default=lambda: 1)
+    for name, command in _COMMANDS.items():
+        first = command.about.partition("\n")[0]
+        of_command = commands.add_parser(
+            name, help=first, description=command.about, usage=command.usage,
+            epilog=command.examples, **style,
+        )  # fmt: skip
+        of_command.set_defaults(
+            parser=of_command, ready=lambda _: None, default=lambda: 1, n=None
+        )
+        command.add(of_command)
     return parser
 
 
@@ -193,13 +195,24 @@ def _add_bench(parser: ArgumentParser) -> None:
     bench.add_bench(parser)
 
 
-_COMMANDS: dict[str, tuple[Callable[[ArgumentParser], None], str, str]] = {
-    "run": (_add_run, _RUN, _RUN_USAGE),
-    "eval": (_add_eval, _EVAL, "mpicomp eval [OPTION ...] COMPREHENSION"),
-    "info": (_add_info, info.ABOUT, info.USAGE),
-    "doctor": (_add_doctor, doctor.ABOUT, doctor.USAGE),
-    "bench": (_add_bench, bench.ABOUT, bench.USAGE),
-    "slurm": (slurm.add_slurm, slurm.ABOUT, slurm.USAGE),
+class Command(NamedTuple):
+    """What stands behind ``mpicomp NAME``; *add* says what it accepts, and what performs it."""
+
+    add: Callable[[ArgumentParser], None]
+    about: str
+    usage: str | None = None
+    examples: str | None = None
+
+
+_COMMANDS = {
+    "run": Command(_add_run, _RUN, _RUN_USAGE),
+    "eval": Command(_add_eval, _EVAL, "mpicomp eval [OPTION ...] COMPREHENSION"),
+    "info": Command(_add_info, info.ABOUT, info.USAGE),
+    "doctor": Command(_add_doctor, doctor.ABOUT, doctor.USAGE),
+    "bench": Command(_add_bench, bench.ABOUT, bench.USAGE),
+    "slurm": Command(slurm.add_slurm, slurm.ABOUT, slurm.USAGE),
+    "simulate": Command(simulate.add_simulate, simulate.ABOUT, examples=simulate.EXAMPLES),
+    "journal": Command(journal.add_journal, journal.ABOUT, examples=journal.EXAMPLES),
 }
 
 

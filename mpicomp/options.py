@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
     from os import PathLike
-    from types import TracebackType
     from typing import Any, TypedDict, Unpack
 
     from mpi4py.MPI import Intracomm
@@ -139,12 +138,7 @@ class options:  # reads as a verb: with options(...)
         self._tokens.append(_current.set({**_current.get(), **self._defaults}))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         _current.reset(self._tokens.pop())
 
 

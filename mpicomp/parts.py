@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mpicomp.engine.agree import Agreement, check_root, close
+from mpicomp.engine.agree import Agreement, check_root, together
 from mpicomp.engine.call import Call
 from mpicomp.engine.collect import Collector, Listed, Row, in_order
 from mpicomp.engine.computing import Computed
@@ -22,7 +22,7 @@ from mpicomp.plan.find import find_source
 from mpicomp.plan.schedule import parse
 from mpicomp.plan.source import Data, Held, Range, Source, Stream, is_array
 from mpicomp.wire.cutoff import Cutoff
-from mpicomp.wire.transport import NothingSent, broadcast_object
+from mpicomp.wire.transport import broadcast_object
 from mpicomp.wire.world import World, world
 
 TYPE_CHECKING = False
@@ -157,23 +157,10 @@ def scatter(xs: Iterable[Any], /, **options: Unpack[Common]) -> Part:
             outline, n = broadcast_object(ranks, told, from_rank)
         decomposition = call.options.schedule.decomposition(n or 0, ranks.size)
         if sent:
-            source = _sent(ranks, source, outline, decomposition, from_rank)
+            source = together(
+                ranks, lambda: distribute(ranks, source, outline, decomposition, from_rank)
+            )
         return Part(_items(source, decomposition, ranks), decomposition, ranks)
-
-
-def _sent(
-    ranks: World, source: Source, outline: Any, decomposition: Decomposition, root: int
-) -> Source:
-    """The source with this rank's items; what goes wrong on the way is raised on every rank."""
-    problem: BaseException | None = None
-    try:
-        source = distribute(ranks, source, outline, decomposition, root)
-    except NothingSent:
-        pass  # the root has the error
-    except BaseException as exc:
-        problem = exc
-    close(ranks, problem)
-    return source
 
 
 def _items(source: Source, decomposition: Decomposition, ranks: World) -> Any:

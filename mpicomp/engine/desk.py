@@ -30,7 +30,7 @@ class Load(NamedTuple):
     ends: bool = False
 
 
-class Counter(Protocol):
+class Owner(Protocol):
     """The other side of the desk: whose work it is."""
 
     def load(self, grant: Grant, rank: int) -> Load:
@@ -59,7 +59,7 @@ class Desk:
     ----------
     mail : Mail
     flow : Flow
-    counter : Counter
+    owner : Owner
     rank, size : int
         Of the desk itself, and the ranks in all.
     workers : int, optional
@@ -75,14 +75,14 @@ class Desk:
         self,
         mail: Mail,
         flow: Flow,
-        counter: Counter,
+        owner: Owner,
         rank: int,
         size: int,
         workers: int | None = None,
     ) -> None:
         self._mail = mail
         self.flow = flow
-        self._counter = counter
+        self._owner = owner
         self._rank = rank
         self._others = [other for other in range(size) if other != rank]
         self._workers = size if workers is None else workers
@@ -102,7 +102,7 @@ class Desk:
         """Give those who were hungry what the flow has for them."""
         for rank, grant in served:
             if rank == self._rank:
-                self._counter.keep(grant)
+                self._owner.keep(grant)
             elif not self._send(rank, grant):
                 self.give(rank)
 
@@ -122,7 +122,7 @@ class Desk:
 
     def _send(self, rank: int, grant: Grant) -> bool:
         """Send what a grant holds; False when that is nothing after all."""
-        load = self._counter.load(grant, rank)
+        load = self._owner.load(grant, rank)
         something = load.stop > grant.start and bool(load.words)
         if load.ends:
             self.flow.stop(load.stop)
@@ -146,11 +146,11 @@ class Desk:
         elif kind == FAILED:
             number, item = rest
             self.flow.failed(rank, number, item)
-            self._counter.fail(item, blobs)
+            self._owner.fail(item, blobs)
         elif kind == BYE:
             self._gone += 1
         elif kind == UNFIT:
-            self._counter.unfit(rank, blobs)
+            self._owner.unfit(rank, blobs)
         elif kind == HELLO:
             self.hired += 1
             if self.hired > self._workers:
@@ -160,8 +160,8 @@ class Desk:
 
     def _take_in(self, rank: int, kind: int, rest: list[int], blobs: list[Any]) -> None:
         number, start, stop, computed, waited, *words = rest
-        self._counter.unload(range(start, stop), words, blobs, rank)
+        self._owner.unload(range(start, stop), words, blobs, rank)
         if kind == DONE:
             grant = self.flow.held(rank, number)
             self.flow.done(rank, number, computed / 1e9, waited / 1e9)
-            self._counter.learn(grant.stop - grant.start, computed / 1e9)
+            self._owner.learn(grant.stop - grant.start, computed / 1e9)

@@ -20,6 +20,7 @@ from mpicomp.engine.pieces import NOTHING, Pieces
 from mpicomp.engine.shelf import Shelf
 from mpicomp.plan.failure import Failure, tell
 from mpicomp.plan.flow import PACE, Flow, Outlet
+from mpicomp.plan.gulp import Gulp
 from mpicomp.wire.forms import decode, encode
 from mpicomp.wire.mail import Mail
 from mpicomp.wire.waiting import wait
@@ -30,14 +31,13 @@ if TYPE_CHECKING:
 
     from mpicomp.engine.call import Call
     from mpicomp.engine.run import Hold
-    from mpicomp.engine.shelf import Held
+    from mpicomp.engine.shelf import Lot
     from mpicomp.plan.cutting import Cut, Grant
     from mpicomp.wire.world import World
 
 _LISTEN = 0.003  # seconds between two looks of the second thread
 _STRETCH = 0.001  # seconds for which the root works before it looks again
 _LARGE = 1 << 22  # bytes of items in one letter, unless one item has more
-_GULP, _QUICK = 64, 1e-4  # items read at once; seconds in which that is quick
 _WIDTH = 4 * PACE  # seconds of work for each rank in the window
 
 
@@ -101,7 +101,7 @@ class Iterating:
         self._failures: dict[int, tuple[Failure, BaseException | None]] = {}
         self._left: Iterator[Any] = iter(())
         self._each = self._rest = 0  # items that a value, and the end of the piece, complete
-        self._gulp = 1
+        self._gulp = Gulp()
         self._most = maxsize
         self._lock = threading.RLock()
         self._over = threading.Event()
@@ -152,7 +152,7 @@ class Iterating:
                 continue
             if piece is None:
                 self._check_end()
-            if piece is None or self._gulp > 1:
+            if piece is None or self._gulp.several:
                 heard = self._fill() or heard
             if piece is not None:
                 return self._begin(*piece)
@@ -190,15 +190,14 @@ class Iterating:
         wanted = min(self._outlet.wanted(self._shelf.known), self._flow.wanted())
         if not wanted:
             return False
-        count = min(wanted, self._gulp if self._flow.hungry else _GULP)
+        count = self._gulp.of(wanted, self._flow.hungry)
         began = perf_counter()
         self._hold.inside()
         try:
             found = self._shelf.read(count)
         finally:
             self._hold.outside()
-        quick = perf_counter() - began < _QUICK
-        self._gulp = min(_GULP, 2 * self._gulp) if quick else max(1, self._gulp // 2)
+        self._gulp.took(perf_counter() - began)
         with self._lock:
             served = self._flow.extend(found)
             if found < count:
@@ -312,7 +311,7 @@ class Iterating:
             stop = grant.start + (stop - grant.start) // 2
             self._most = stop - grant.start
 
-    def _held(self, grant: Grant) -> Held:
+    def _held(self, grant: Grant) -> Lot:
         held = self._shelf.hold(grant.start, grant.stop)
         if held.problem is not None:
             self._failed(grant.start + held.n, held.problem, _source(self._world))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mpicomp.wire.world import World
 
 
-class Shelf:
+class Supply:
     """Items of a stream that have been read and not yet handed out."""
 
     def __init__(self, stream: Stream, gaps: Gaps | None, again: bool) -> None:
@@ -134,25 +134,25 @@ def lead(
         Items in all.
     """
     gaps = gaps_of(call)
-    shelf = Shelf(source, gaps, call.options.reissue) if isinstance(source, Stream) else None
+    supply = Supply(source, gaps, call.options.reissue) if isinstance(source, Stream) else None
     current = Current(gaps)
     again = call.options.reissue
     schedule = handed_out(call, n, world.size)
     dispatcher = Dispatcher(schedule, missing(call, n), world.size, reissue=again)
-    load = None if shelf is None else shelf.take
+    load = None if supply is None else supply.take
 
     def read(count: int) -> int:
-        assert shelf is not None, "only a stream is read"
-        shelf.forget(dispatcher.lowest)
-        return shelf.read(count)
+        assert supply is not None, "only a stream is read"
+        supply.forget(dispatcher.lowest)
+        return supply.read(count)
 
     def hold(grant: Grant) -> None:
-        if shelf is not None:
-            current.hold(grant.start, shelf.take(grant))
+        if supply is not None:
+            current.hold(grant.start, supply.take(grant))
 
-    reads = None if shelf is None else read
+    reads = None if supply is None else read
     master = Master(world, dispatcher, cutoff, reads, load, gaps, hold)
-    items = source if shelf is None else current
+    items = source if supply is None else current
     try:
         if problem is None and again:
             caught = lead_again(master, Parts(world, call, items))
@@ -170,6 +170,6 @@ def lead(
     unsent = master.unsent
     if unsent is not None and (caught is None or unsent.item < caught.item):
         caught = unsent
-    if shelf is None:
+    if supply is None:
         return caught, n or 0
-    return caught or source_failure(world, call, shelf.feed), shelf.feed.taken
+    return caught or source_failure(world, call, supply.feed), supply.feed.taken

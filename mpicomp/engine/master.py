@@ -1,7 +1,7 @@
 """The master of the master-worker mode: it reads the source, and hands out chunks.
 
 Rules of this file: what is handed out next is the `Dispatcher`'s decision; here are the messages,
-which `mpicomp.engine.worker` lists.
+which `mpicomp.engine.talk` lists.
 Every rank sends and receives the same number of farewells, whatever happened, so that nothing is
 left in the network for the next call.
 
@@ -18,7 +18,7 @@ from array import array
 from typing import Any
 
 from mpicomp.engine.compute import Caught
-from mpicomp.engine.worker import (
+from mpicomp.engine.talk import (
     BYE,
     DONE,
     DOWN,
@@ -27,9 +27,11 @@ from mpicomp.engine.worker import (
     FAILED,
     LOAD,
     UP,
+    Party,
     item_at,
     place_of,
 )
+from mpicomp.plan.gulp import Gulp
 from mpicomp.wire.cutoff import STOP
 from mpicomp.wire.forms import Payload, encode
 from mpicomp.wire.library import mpi
@@ -52,31 +54,26 @@ if TYPE_CHECKING:
 _LISTEN = 0.003  # seconds between two looks of the master's thread
 _NAP = 0.0002
 AHEAD = 0.005
-_GULP, _QUICK = 64, 1e-4  # items read at once; seconds in which that is quick
 _MOST = 4096  # items a rank in the window of a stream
 
 
-class Master:
+class Master(Party):
     """The rank that hands out, and computes what is left to it.
 
     Parameters
     ----------
-    world : World
+    world, cutoff, gaps
+        As of `Party`.
     dispatcher : Dispatcher
-    cutoff : Cutoff
     read : callable, optional
         Of a stream: how many items are wanted -> how many more have been read; fewer: it has ended.
     load : callable, optional
         A grant -> its items, to be sent with it; none when every rank has them.
-    gaps : Gaps, optional
-        As of `Worker`.
     hold : callable, optional
         Takes each grant of the master's own, before those behind it are handed out.
 
     Attributes
     ----------
-    outcome : Caught or None
-        As of `Worker`.
     drop : callable or None
         Of calls whose chunks may be with several ranks: takes the number of a chunk of its own
         that another has done.
@@ -92,26 +89,21 @@ class Master:
         gaps: Gaps | None = None,
         hold: Callable[[Grant], None] | None = None,
     ) -> None:
-        assert world.comm is not None, "a serial world has no master"
-        self._comm = world.comm
-        self._world = world
+        super().__init__(world, cutoff, gaps)
         self.dispatcher = dispatcher
-        self._cutoff = cutoff
         self._read = read
         self._load = load
-        self._gaps = gaps
         self._lock = threading.RLock()
         self._sends: list[tuple[MPI.Request, Any]] = []
         self._here: set[int] = set()
         self._gone = 0
         self._waiting = False
-        self._gulp = 1
+        self._gulp = Gulp()
         self._said = array("q", bytes(40))
         self._over = threading.Event()
         self._mine: Grant | None = None
         self._hold = hold
         self._drops = [0] * world.size
-        self.outcome: Caught | None = None
         self.drop: Callable[[int], None] | None = None
         self.unsent: Caught | None = None
 
@@ -188,7 +180,7 @@ class Master:
                 continue
             said = array("q", [number])
             self._drops[rank] += 1
-            self._sends.append((self._comm.Isend([said, mpi().INT64_T], rank, DROP), said))
+            self._sends.append((self._say(said, rank, DROP), said))
 
     def _poll(self) -> None:
         """Hear how far the ranks need to go; whether they are to go on at all."""
@@ -228,11 +220,10 @@ class Master:
         wanted = self.dispatcher.wanted()
         if not wanted or self._read is None:
             return False
-        count = min(wanted, self._gulp if self.dispatcher.hungry else _GULP)
+        count = self._gulp.of(wanted, self.dispatcher.hungry)
         began = time.perf_counter()
         found = self._read(count)
-        quick = time.perf_counter() - began < _QUICK
-        self._gulp = min(_GULP, 2 * self._gulp) if quick else max(1, self._gulp // 2)
+        self._gulp.took(time.perf_counter() - began)
         served = self.dispatcher.extend(found)
         if found < count:
             served += self.dispatcher.close()
@@ -307,7 +298,7 @@ class Master:
         self._hold(grant)
 
     def _send(self, rank: int, said: Any, blobs: list[Any]) -> None:
-        self._sends.append((self._comm.Isend([said, mpi().INT64_T], rank, DOWN), said))
+        self._sends.append((self._say(said, rank, DOWN), said))
         if blobs:
             sizes = memoryview(array("q", map(len, blobs))).cast("B")
             for blob in (sizes, *blobs):

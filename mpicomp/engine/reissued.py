@@ -15,7 +15,7 @@ from array import array
 
 from mpicomp.engine import limit
 from mpicomp.engine.compute import Caught, compute
-from mpicomp.engine.worker import DROP
+from mpicomp.engine.talk import DROP
 from mpicomp.wire.library import mpi
 
 TYPE_CHECKING = False

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 KNOWN, STREAMED, ITEMS, PARTS = range(4)
 
 
-class Held(NamedTuple):
+class Lot(NamedTuple):
     """Some items at the desk: fewer than asked for, if there was a *problem* with the next."""
 
     source: Source
@@ -65,20 +65,20 @@ class Shelf:
         """What the source has raised behind its last item."""
         return self._feed.failure if self._feed else None
 
-    def hold(self, start: int, stop: int) -> Held:
+    def hold(self, start: int, stop: int) -> Lot:
         """The items from *start* on as a source of their own."""
         if self._feed is not None:
-            return Held(Data([self._items[i] for i in range(start, stop)]), stop - start)
+            return Lot(Data([self._items[i] for i in range(start, stop)]), stop - start)
         cut, problem = at_hand(self._source.cut(range(start, stop)))
-        return Held(cut, cut.n or 0, problem)
+        return Lot(cut, cut.n or 0, problem)
 
-    def travelling(self, held: Held) -> tuple[int, Any]:
+    def travelling(self, lot: Lot) -> tuple[int, Any]:
         """What has to be sent of them, and as what; None when nothing has."""
         if self._source.known:
             return KNOWN, None
-        if isinstance(held.source, Data):
-            return ITEMS if self._feed is None else STREAMED, held.source.items
-        return PARTS, (held.source.outline(), [leaf.items for leaf in held.source.leaves()])
+        if isinstance(lot.source, Data):
+            return ITEMS if self._feed is None else STREAMED, lot.source.items
+        return PARTS, (lot.source.outline(), [leaf.items for leaf in lot.source.leaves()])
 
     def drop(self, run: range) -> None:
         """These items are done."""

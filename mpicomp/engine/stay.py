@@ -8,7 +8,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from mpicomp.engine.agree import close
+from mpicomp.engine.agree import together
 from mpicomp.engine.collect import Listed
 from mpicomp.engine.distributed import Distributed, next_number
 from mpicomp.engine.ranked import places_of
@@ -73,16 +73,9 @@ def as_parts(world: World, call: Call, n: int, left: Any) -> Distributed[Any]:
         None if is_list or not len(values) else (values.dtype, values.shape[1:]),
     )
     told = world.comm.allgather(mine) if world.comm is not None else [mine]
-    problem = None
     if not is_list:
-        try:
-            values = _shaped(values, [one.kind for one in told if one.kind is not None])
-        except BaseException as exc:
-            problem = exc
-        if world.comm is not None:
-            close(world, problem)
-        elif problem is not None:
-            raise problem
+        kinds = [one.kind for one in told if one.kind is not None]
+        values = together(world, lambda: _shaped(values, kinds))
     if one_to_one:
         runs = [range(r.start, r.start + r.step * r.given, r.step) for r in rows]
         total = n

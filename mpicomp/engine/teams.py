@@ -18,7 +18,7 @@ from copy import copy
 from functools import partial
 from typing import Any
 
-from mpicomp.engine.agree import close
+from mpicomp.engine.agree import close, together
 from mpicomp.engine.call import CLOSE, Header, unpack
 from mpicomp.plan.comprehension import over_items
 from mpicomp.plan.failure import Failure
@@ -91,18 +91,8 @@ def in_teams(world: World, call: Call, make: Callable[[World, Call], Any]) -> An
     finally:
         _current = None
     close(world, problem)
-    return value if asked.root is not None else _everywhere(world, value, root)
-
-
-def _everywhere(world: World, value: Any, root: int) -> Any:
-    problem = None
-    try:
-        value = broadcast_object(world, value, root)
-    except NothingSent:
-        pass  # the root has the error
-    except BaseException as exc:
-        problem = exc
-    close(world, problem)
+    if asked.root is None:
+        return together(world, lambda: broadcast_object(world, value, root))
     return value
 
 

@@ -1,9 +1,6 @@
 """The worker of the master-worker mode: a rank that is handed its runs.
 
-Rules of this file: it knows the master by messages alone.
-
-    worker -> master    HELLO, then DONE or FAILED for each chunk, then BYE
-    master -> worker    a grant [+ its items], …, then END
+Rules of this file: it knows the master by messages alone (`mpicomp.engine.talk`).
 """
 
 from __future__ import annotations
@@ -14,6 +11,19 @@ from typing import Any
 
 from mpicomp.engine.compute import Caught
 from mpicomp.engine.stopping import Listening
+from mpicomp.engine.talk import (
+    BYE,
+    DONE,
+    DOWN,
+    END,
+    FAILED,
+    HELLO,
+    LOAD,
+    UP,
+    Party,
+    item_at,
+    place_of,
+)
 from mpicomp.plan.source import Data, Source
 from mpicomp.wire.forms import decode
 from mpicomp.wire.library import mpi
@@ -29,11 +39,6 @@ if TYPE_CHECKING:
     from mpicomp.plan.gaps import Gaps
     from mpicomp.wire.cutoff import Cutoff
     from mpicomp.wire.world import World
-
-HELLO, DONE, FAILED, BYE = range(4)
-UP, DOWN, LOAD = 6, 7, 8  # tags, and 9:
-DROP = 9
-END = -1
 
 
 class Current(Source):
@@ -56,28 +61,16 @@ class Current(Source):
         return Data(self.chunk[at : at + len(part)])
 
 
-def place_of(item: int, gaps: Gaps | None) -> int:
-    """Number of *item* in the grants, which count those that are missing."""
-    return item if gaps is None else gaps.place(item)
-
-
-def item_at(place: int, gaps: Gaps | None) -> int:
-    """The way back."""
-    return place if gaps is None else next(gaps.spread(range(place, place + 1))).start
-
-
-class Worker:
+class Worker(Party):
     """A rank that is handed its runs.
 
     Parameters
     ----------
-    world : World
+    world, cutoff, gaps
+        As of `Party`.
     master : int
     items : Current or None
         Where to put the items that come with a grant; None when the rank has its own.
-    cutoff : Cutoff
-    gaps : Gaps or None
-        Which items the grants speak of; None: of all.
 
     Attributes
     ----------
@@ -85,8 +78,6 @@ class Worker:
         Items that came with a grant and could not be unpickled.
     number : int
         The chunk at work.
-    outcome : Caught or None
-        What ended it early; set by who computes it, where that is not the end of its work.
     drops : int
         Of how many chunks it was told that nobody needs them, as the END says.
     """
@@ -99,17 +90,12 @@ class Worker:
         cutoff: Cutoff,
         gaps: Gaps | None = None,
     ) -> None:
-        assert world.comm is not None, "a serial world has no master"
-        self._comm = world.comm
-        self._world = world
+        super().__init__(world, cutoff, gaps)
         self._master = master
         self._items = items
-        self._cutoff = cutoff
-        self._gaps = gaps
         self._asked: MPI.Request | None = None
         self.problem: Caught | None = None
         self.number = END
-        self.outcome: Caught | None = None
         self.drops = 0
         self._grant = array("q", bytes(40))
         self._ended = False
@@ -181,4 +167,4 @@ class Worker:
         self, kind: int, number: int = 0, item: int = 0, seconds: float = 0.0, waited: float = 0.0
     ) -> None:
         said = array("q", [kind, number, item, int(seconds * 1e9), int(waited * 1e9)])
-        wait(self._comm.Isend([said, mpi().INT64_T], self._master, UP))
+        wait(self._say(said, self._master, UP))

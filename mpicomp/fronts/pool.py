@@ -13,7 +13,6 @@ from typing import Any
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from types import TracebackType
     from typing import NoReturn, Self
 
     from mpi4py.MPI import Intracomm
@@ -259,12 +258,7 @@ class Pool:
             raise ValueError("Pool not running")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.terminate()
 
     def __reduce__(self) -> NoReturn:

@@ -11,18 +11,17 @@ from mpicomp.plan.gaps import union
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from typing import Any
 
     from mpicomp.plan.gaps import Span
 
-_ABOUT = """Look into a journal that calls with journal="FILE" have written.
+ABOUT = """Look into a journal that calls with journal="FILE" have written.
 
   status   its calls, and how many items of each are done; exit code 0 when all are, else 1
   show     of each call also what it is, which items are done, and what is missing
   prune    forget calls: those of --call, or all; the journal must not be in use
 """
 
-_EXAMPLES = """examples:
+EXAMPLES = """examples:
   mpicomp journal status run.mpj
   mpicomp journal show run.mpj --call 2
   mpicomp journal prune run.mpj --call 2
@@ -31,8 +30,8 @@ _EXAMPLES = """examples:
 _HEAD = "call  verb         items done            of  began                where"
 
 
-def add_journal(commands: Any) -> ArgumentParser:
-    """Add the command to an ``argparse`` parser's subparsers.
+def add_journal(parser: ArgumentParser) -> None:
+    """Add what the command accepts.
 
     Examples
     --------
@@ -40,26 +39,18 @@ def add_journal(commands: Any) -> ArgumentParser:
     >>> from tempfile import TemporaryDirectory
     >>> from mpicomp import plist
     >>> parser = ArgumentParser()
-    >>> add_journal(parser.add_subparsers()).prog.split()[-1]
-    'journal'
+    >>> add_journal(parser)
     >>> with TemporaryDirectory() as folder:
     ...     _ = plist((x * x for x in range(5)), journal=folder)
-    ...     code = main(parser.parse_args(["journal", "prune", folder]))
-    ...     code = main(parser.parse_args(["journal", "status", folder]))
+    ...     code = main(parser.parse_args(["prune", folder]))
+    ...     code = main(parser.parse_args(["status", folder]))
     forgot call 0: plist, 5 items done
     no calls
     """
-    from argparse import RawDescriptionHelpFormatter
-
-    parser: ArgumentParser = commands.add_parser(
-        "journal", help=_ABOUT.partition("\n")[0], description=_ABOUT, epilog=_EXAMPLES,
-        formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
     parser.add_argument("action", choices=("status", "show", "prune"), help="see above")
     parser.add_argument("file", metavar="FILE", help="the journal, a folder")
     parser.add_argument("--call", type=int, metavar="K", help="the call with this number only")
     parser.set_defaults(perform=main, parser=parser)
-    return parser
 
 
 def main(asked: Namespace) -> int:

@@ -27,7 +27,6 @@ from mpicomp.record.recording import record, recording
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from mpicomp.engine.call import Call
     from mpicomp.notebook.engine import Answer
@@ -176,12 +175,7 @@ class Session(Verbs):
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

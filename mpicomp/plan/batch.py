@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mpicomp.plan.source import Source
 
 
-class Batch(Map):
+class BatchedMap(Map):
     """``function(chunk, chunk, …)`` over sources that are cut alike."""
 
     __slots__ = ()
@@ -52,7 +52,7 @@ def batched_map(
     sources = [find_source(iterable) for iterable in iterables]
     source: Source
     if all(source.n is not None and source.one_to_one for source in sources):
-        source = Batch(sources, function)
+        source = BatchedMap(sources, function)
     else:
         source = Stream(zip(*iterables, strict=False))
 

@@ -13,12 +13,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Callable
-    from typing import Any
 
     from mpicomp.plan.schedule import Schedule
     from mpicomp.record.simulate import Outcome
 
-_ABOUT = """Tell what schedules would cost, on ranks that are not there.
+ABOUT = """Tell what schedules would cost, on ranks that are not there.
 
 The cost of the items is one of
   constant:C            C seconds each
@@ -29,7 +28,7 @@ The cost of the items is one of
   FILE.npz              a record, as rec.save("FILE.npz") writes it; its calls are replayed
 """
 
-_EXAMPLES = """examples:
+EXAMPLES = """examples:
   mpicomp simulate --n 10000 --ranks 16 64 --cost lognormal:0.005,1.5
   mpicomp simulate --schedule static static,1 guided --cost ramp:0,0.01 --gantt
   mpicomp simulate --ranks 4 1024 --cost run.npz
@@ -39,16 +38,15 @@ _SCHEDULES = ["static", "static,1", "dynamic", "guided", "factoring", "auto"]
 _HEAD = "schedule         ranks    makespan  efficiency  imbalance   chunks"
 
 
-def add_simulate(commands: Any) -> ArgumentParser:
-    """Add the command to an ``argparse`` parser's subparsers.
+def add_simulate(parser: ArgumentParser) -> None:
+    """Add what the command accepts.
 
     Examples
     --------
     >>> from argparse import ArgumentParser
     >>> parser = ArgumentParser()
-    >>> add_simulate(parser.add_subparsers()).prog.split()[-1]
-    'simulate'
-    >>> words = "simulate --n 100 --ranks 4 --schedule static guided --cost constant:0.25"
+    >>> add_simulate(parser)
+    >>> words = "--n 100 --ranks 4 --schedule static guided --cost constant:0.25"
     >>> main(parser.parse_args(words.split()))
     100 items, 25 s, the longest 250 ms: constant:0.25
     <BLANKLINE>
@@ -57,12 +55,6 @@ def add_simulate(commands: Any) -> ArgumentParser:
     guided               4      6.25 s       1.000      0.000       14
     0
     """
-    from argparse import RawDescriptionHelpFormatter
-
-    parser: ArgumentParser = commands.add_parser(
-        "simulate", help=_ABOUT.partition("\n")[0], description=_ABOUT, epilog=_EXAMPLES,
-        formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
     add = parser.add_argument
     add("--cost", required=True, metavar="COST", help="what the items cost: see above")
     add("--n", dest="items", type=int, metavar="N", help="number of items, for a formula (10000)")
@@ -75,7 +67,6 @@ def add_simulate(commands: Any) -> ArgumentParser:
     add("--seed", type=int, default=0, help="of a formula's random numbers (0)")
     add("--gantt", action="store_true", help="draw who computes when")
     parser.set_defaults(perform=main, parser=parser)
-    return parser
 
 
 def main(asked: Namespace) -> int:

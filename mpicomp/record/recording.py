@@ -11,7 +11,6 @@ from contextvars import ContextVar
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from types import TracebackType
     from typing import Unpack
 
     import numpy as np
@@ -231,12 +230,7 @@ class record:  # reads as a verb: with record()
         self._token = _active.set(self._record)
         return self._record
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         _active.reset(self._token)
         outer = _active.get()
         if outer is not None:

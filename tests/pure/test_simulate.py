@@ -525,8 +525,8 @@ def test_more_ranks_than_anybody_has() -> None:
 
 def command(*words: str) -> int:
     parser = ArgumentParser(prog="mpicomp")
-    add_simulate(parser.add_subparsers())
-    asked = parser.parse_args(["simulate", *words])
+    add_simulate(parser)
+    asked = parser.parse_args(words)
     code: int = asked.perform(asked)
     return code
 

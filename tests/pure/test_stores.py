@@ -120,11 +120,11 @@ def test_the_command_shows_and_forgets(tmp_path: Path, capsys: pytest.CaptureFix
     from mpicomp.journal.commandline import add_journal
 
     parser = ArgumentParser()
-    add_journal(parser.add_subparsers())
+    add_journal(parser)
     where = str(tmp_path / "run.mpj")
 
     def said(*words: str) -> tuple[int, str]:
-        code = command(parser.parse_args(["journal", *words]))
+        code = command(parser.parse_args(words))
         return code, capsys.readouterr().out
 
     for last in (5, 7):
