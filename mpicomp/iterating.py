@@ -119,7 +119,7 @@ def _call(gen: object, ordered: object, window: int | None, options: Common) -> 
     if apart.source.spread is not None:
         raise OptionError("piter hands out the root's items, and these lie on all ranks; gather()")
     for name in _NOT_HERE:
-        if getattr(asked, name):
+        if not any(getattr(asked, name) is nothing for nothing in (None, False)):
             raise OptionError(f"piter has no {name}=; leave it out, or use plist")
     if asked.dispatch == "counter":
         raise OptionError('piter has a master, got dispatch="counter"; leave it out')

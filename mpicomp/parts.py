@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from mpicomp.plan.decomposition import Decomposition
 
 
+_HEARD = ("comm", "root", "schedule", "patience")
+
+
 class Part(Sequence[Any]):
     """One rank's items of a whole that was scattered: a sequence.
 
@@ -98,7 +101,7 @@ def scatter(xs: Iterable[Any], /, **options: Unpack[Common]) -> Part:
         same on every rank.  Arrays travel as typed buffers.  A generator or a file is consumed
         on the root.
     **options
-        *comm*, *root* (has to be a rank) and *schedule* of `mpicomp.options`.
+        *comm*, *root* (has to be a rank), *schedule* and *patience* of `mpicomp.options`.
 
     Raises
     ------
@@ -116,6 +119,12 @@ def scatter(xs: Iterable[Any], /, **options: Unpack[Common]) -> Part:
 
     def build() -> Call:
         chosen = Options(options, WHOLE)
+        for name in options:
+            if name not in _HEARD:  # those of a block around it are for the verbs in the block
+                raise OptionError(
+                    f"scatter computes nothing, and has no {name}=; leave it out, or give it to "
+                    "plist(f(x) for x in xs)"
+                )
         if chosen.root is None:
             raise OptionError("scatter needs the rank that has the items: write root=0")
         check_root(chosen.root, ranks)

@@ -45,7 +45,7 @@ class Parts:
     def __init__(self, world: World, call: Call, source: Source) -> None:
         self._world, self._call, self._source = world, call, source
         self._lock = threading.Lock()
-        self._kept: dict[int, tuple[Collector, Caught | None, int]] = {}
+        self._kept: dict[int, tuple[Collector, Caught | None, range]] = {}
         self._dropped: set[int] = set()
         self._current = _NONE
         self._rang = 0.0
@@ -57,7 +57,7 @@ class Parts:
                 return None
             self._current = number
             limit.resume()
-        part = self._call._replace(collector=self._call.collector.fresh())
+        part = self._call._replace(collector=self._call.collector.fresh(), meter=None)
         caught = compute(self._world, part, self._source, [items])
         with self._lock:
             self._current = _NONE
@@ -65,14 +65,18 @@ class Parts:
                 self._dropped.discard(number)  # told, whoever has been first
             if number in self._dropped:
                 return None
-            self._kept[number] = part.collector, caught, items.start
+            self._kept[number] = part.collector, caught, items
+            if self._call.meter is not None:  # which counts whole chunks, and each of them once
+                self._call.meter.add(len(items))
         return caught
 
     def drop(self, number: int) -> None:
         """Another rank has done chunk *number*.  Called by any thread."""
         with self._lock:
             self._dropped.add(number)
-            self._kept.pop(number, None)
+            kept = self._kept.pop(number, None)
+            if kept is not None and self._call.meter is not None:
+                self._call.meter.take_back(len(kept[2]))
         self.remind()
 
     def remind(self) -> None:
@@ -89,12 +93,12 @@ class Parts:
         """Give the call's collector what counts; the lowest item that ended a chunk early."""
         lowest: Caught | None = None
         for number in sorted(self._kept):
-            collector, caught, first = self._kept[number]
+            collector, caught, items = self._kept[number]
             try:
                 self._call.collector.absorb(collector.kept())
             except BaseException as exc:  # of the user's own code that combines values
                 where = f"rank {self._world.rank}, {self._world.host}"
-                caught = Caught(first, exc, (f"  when values were combined on {where}",))
+                caught = Caught(items.start, exc, (f"  when values were combined on {where}",))
             if caught is not None and (lowest is None or caught.item < lowest.item):
                 lowest = caught
         return lowest

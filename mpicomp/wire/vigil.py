@@ -1,7 +1,8 @@
 """``patience=``: a rank that waits too long finds out for whom, and says where it was last seen.
 
-Rules of this file: messages only while this rank waits; what to say is decided in
-`mpicomp.plan.rollcall`.
+Rules of this file: nobody is asked but while this rank waits, and nothing is waited for; what to
+say is decided in `mpicomp.plan.rollcall`.  What was said too late for a wait is taken in when this
+or the next call is left, so that nothing piles up on the communicator.
 """
 
 from __future__ import annotations
@@ -82,8 +83,9 @@ class Vigil:
             self.board.items(piece[0], piece[-1])
 
     def left(self) -> None:
-        """The call is over."""
+        """A call is over, with patience or without."""
         self.write(f"it left {self._call}")
+        self._world.lost = self._take_in() or self._world.lost
 
     def waits(self) -> None:
         """A wait begins."""
@@ -97,19 +99,26 @@ class Vigil:
         PatienceError
             A rank is missing.
         """
+        text = self._take_in()
+        if not text:
+            told = self._roll.look(time.monotonic())
+            text = self._verdict() if self._roll.missing else ""
+            self._say(told, text)
+        if text:
+            self._world.lost = text
+            raise PatienceError(text)
+
+    def _take_in(self) -> str:
+        """Hear and answer what the others say; the verdict, if it is one."""
         status = mpi().Status()
         while self._comm.Iprobe(mpi().ANY_SOURCE, _TAG, status):
             message = bytearray(status.Get_count(mpi().BYTE))
             self._comm.Recv([message, mpi().BYTE], status.Get_source(), _TAG)
             said = Said(status.Get_source(), *_SAID.unpack_from(message))
             if said.kind == VERDICT:
-                self._give_up(message[_SAID.size :].decode())
+                return message[_SAID.size :].decode()
             self._say(self._roll.hear(said), "")
-        told = self._roll.look(time.monotonic())
-        text = self._verdict() if self._roll.missing else ""
-        self._say(told, text)
-        if text:
-            self._give_up(text)
+        return ""
 
     def _verdict(self) -> str:
         roll = self._roll
@@ -132,7 +141,3 @@ class Vigil:
             message = _SAID.pack(said.kind, said.number) + text.encode()
             request = self._comm.Isend([message, mpi().BYTE], said.rank, _TAG)
             self._sends.append((request, message))
-
-    def _give_up(self, text: str) -> None:
-        self._world.lost = text
-        raise PatienceError(text)

@@ -15,7 +15,7 @@ import pytest
 from mpi4py import MPI
 
 from mpicomp import pany, parray, pcount, pdict, plist, pmap, preduce, preduce_by_key, psum
-from tests.mpi.laws import holds, raised, rank_of, still_works
+from tests.mpi.laws import holds, raised, rank_of, still_works, together
 
 WORLD = MPI.COMM_WORLD
 N = 60
@@ -90,13 +90,18 @@ def psum_alone() -> float:
 
 # each rank but one may stand still; one is enough for the work
 @pytest.mark.parametrize("source", SOURCES)
-def test_ranks_that_stand_still_are_not_waited_for(source: str, folder: Path) -> None:
+def test_ranks_that_stand_still_are_not_waited_for(
+    source: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     places = [k * (N // WORLD.size) + 2 for k in range(1, WORLD.size)]
     f = Standing(folder, *places)
     gen = (y for x in SOURCES[source]() for y in f.pair(x))
     schedule = {"range": "auto", "list": "static", "stream": "dynamic,2"}[source]
-    got = plist(gen, reissue=True, schedule=schedule, effects="ignore")
+    got = plist(gen, reissue=True, schedule=schedule, effects="ignore", progress=True)
     holds(got, [y for x in range(N) for y in (-x, 3 * x)])
+    told = capsys.readouterr().err.splitlines()[-1:]  # it counts each item once
+    due = f": {N}, " if source == "stream" else f": 100 %, {N} of {N}, "
+    together(len(told) == (WORLD.rank == 0) and all(due in line for line in told), f"{told}")
     still_works()
 
 
