@@ -14,7 +14,7 @@ from mpicomp.wire.waiting import wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from mpicomp.plan.cutting import Grant
     from mpicomp.plan.flow import Flow
@@ -64,11 +64,15 @@ class Desk:
         Of the desk itself, and the ranks in all.
     workers : int, optional
         How many other ranks are given work: those that come first; by default all.
+    lost : callable, optional
+        Is told of a rank that is lost, where that is looked for; gives what its loss lets go out.
 
     Attributes
     ----------
-    hired : int
-        Ranks that have come.
+    hired : set of int
+        Ranks that have come, and work.
+    others : list of int
+        The other ranks, without those that are lost.
     """
 
     def __init__(
@@ -79,15 +83,18 @@ class Desk:
         rank: int,
         size: int,
         workers: int | None = None,
+        lost: Callable[[int], list[tuple[int, Grant]]] | None = None,
     ) -> None:
         self._mail = mail
         self.flow = flow
         self._owner = owner
         self._rank = rank
-        self._others = [other for other in range(size) if other != rank]
+        self.others = [other for other in range(size) if other != rank]
         self._workers = size if workers is None else workers
-        self.hired = 0
-        self._gone = 0
+        self._lost = lost
+        self.hired: set[int] = set()
+        self._spare: list[int] = []
+        self._gone: set[int] = set()
 
     def serve(self) -> bool:
         """Answer what has come; whether there was anything."""
@@ -96,7 +103,21 @@ class Desk:
             heard = True
             self._hear(*letter)
         self._mail.sweep()
+        if self._lost is not None:
+            for rank in self._mail.lost():  # whose last letters have been heard
+                heard = True
+                self._bury(rank, self._lost)
         return heard
+
+    def _bury(self, rank: int, lost: Callable[[int], list[tuple[int, Grant]]]) -> None:
+        self.others.remove(rank)
+        if rank in self._spare:
+            self._spare.remove(rank)
+        elif rank in self.hired:
+            self.hired.remove(rank)
+            if self._spare:
+                self._hire(self._spare.pop(0))
+        self.hand_out(lost(rank))
 
     def hand_out(self, served: list[tuple[int, Grant]]) -> None:
         """Give those who were hungry what the flow has for them."""
@@ -113,11 +134,11 @@ class Desk:
 
     def end(self, blobs: Sequence[Any] = ()) -> None:
         """Tell all ranks that the work is over (and why), and hear their farewells."""
-        for rank in self._others:
+        for rank in self.others:
             self._mail.post(rank, [END], blobs)
-        while self._gone < len(self._others):
+        while not self._gone.issuperset(self.others):
             if not self.serve():
-                wait(self._mail.coming())
+                wait(self._mail.coming(), self._mail.heed)
         self._mail.settle()
 
     def _send(self, rank: int, grant: Grant) -> bool:
@@ -137,6 +158,8 @@ class Desk:
         return something
 
     def _hear(self, rank: int, words: list[int], blobs: list[Any]) -> None:
+        if rank not in self.others:
+            return  # it is lost: what it held is others' now
         kind, *rest = words
         if kind in (SOME, DONE):
             self._take_in(rank, kind, rest, blobs)
@@ -148,15 +171,20 @@ class Desk:
             self.flow.failed(rank, number, item)
             self._owner.fail(item, blobs)
         elif kind == BYE:
-            self._gone += 1
+            self._gone.add(rank)
         elif kind == UNFIT:
             self._owner.unfit(rank, blobs)
         elif kind == HELLO:
-            self.hired += 1
-            if self.hired > self._workers:
-                return
-        if kind in (HELLO, DONE, FAILED, BACK):
+            if len(self.hired) == self._workers:
+                self._spare.append(rank)
+            else:
+                self._hire(rank)
+        if kind in (DONE, FAILED, BACK):
             self.give(rank)
+
+    def _hire(self, rank: int) -> None:
+        self.hired.add(rank)
+        self.give(rank)
 
     def _take_in(self, rank: int, kind: int, rest: list[int], blobs: list[Any]) -> None:
         number, start, stop, computed, waited, *words = rest

@@ -22,12 +22,12 @@ from mpicomp.plan.failure import Failure, tell
 from mpicomp.plan.flow import PACE, Flow, Outlet
 from mpicomp.plan.gulp import Gulp
 from mpicomp.wire.forms import decode, encode
-from mpicomp.wire.mail import Mail
+from mpicomp.wire.mail import Mail, Soon
 from mpicomp.wire.waiting import wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from mpicomp.engine.call import Call
     from mpicomp.engine.run import Hold
@@ -157,7 +157,7 @@ class Iterating:
             if piece is not None:
                 return self._begin(*piece)
             if not self._work() and not heard:
-                wait(_Soon(self._something))
+                wait(Soon(self._something))
 
     def _something(self) -> bool:
         """Whether there is a reason to look again."""
@@ -365,13 +365,6 @@ class Iterating:
             if now - since > SLOW:
                 self._mine.remove((grant, since))
                 self._desk.hand_out(self._flow.returned(rank, grant.number, grant.start))
-
-
-class _Soon:
-    """Something to wait for."""
-
-    def __init__(self, test: Callable[[], bool]) -> None:
-        self.Test = test  # as requests have it
 
 
 def _source(world: World) -> tuple[str, ...]:

@@ -11,10 +11,12 @@ batch whose item takes long: it tells what is done, and gives back what waits be
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from time import perf_counter
 from typing import Any, Protocol
 
 from mpicomp.engine.batch import Batch
+from mpicomp.wire.ulfm import Lost
 from mpicomp.wire.waiting import wait
 
 TYPE_CHECKING = False
@@ -70,7 +72,7 @@ class Hand:
     def serve(
         self, prepare: Callable[[], Sequence[Any] | None] | None = None
     ) -> tuple[int, list[int], list[Any]]:
-        """Work until the desk says END; that letter.
+        """Work until the desk says END; that letter.  `Lost` where the desk is gone.
 
         *prepare* comes before the first batch; what it gives is told as the reason why this rank
         cannot work.
@@ -94,7 +96,8 @@ class Hand:
                 letter = self._inbox.pop(0) if self._inbox else self._mail.take()
             if letter is not None:
                 return letter[1][0], letter[1], letter[2]
-            wait(self._mail.coming())
+            self._mail.heed()
+            wait(self._mail.coming(), self._mail.heed)
 
     def _work(self, _: int, words: list[int], blobs: list[Any]) -> None:
         began = perf_counter()
@@ -174,7 +177,8 @@ class Hand:
             with self._lock:
                 batch = self._batch
                 if batch is not None and perf_counter() - batch.began > SLOW:
-                    self._unburden(batch)
+                    with suppress(Lost):  # this rank finds out by itself
+                        self._unburden(batch)
 
     def _unburden(self, batch: Batch) -> None:
         """Keep the item at work; tell what is done, give back everything else."""

@@ -205,10 +205,7 @@ class Survival:
 
     def _root(self) -> int | None:
         """The rank of now that was asked for, or the lowest if it is lost."""
-        asked, origin = self._asked, self.world.origin
-        if asked is None or asked >= self.world.began_with:
-            return asked
-        return origin.index(asked) if asked in origin else 0
+        return None if self._asked is None else self.world.now(self._asked)
 
     def _spread(self, agreement: Agreement) -> None:
         """See to it that the root's items are on every rank."""

@@ -64,10 +64,12 @@ def serve(comm: Intracomm | None = None, root: int = 0) -> None:
     1
     2
     """
-    ranks = world(comm)
-    if ranks.comm is not None and ranks.size > 1 and ranks.rank != root:
-        while meeting.serve(ranks, _NAME, root, standing=True):
-            pass
+    again = True
+    while again:
+        ranks = world(comm)  # without those that were lost since
+        master = ranks.now(root)
+        again = ranks.size > 1 and ranks.rank != master
+        again = again and meeting.serve(ranks, _NAME, master, standing=True)
 
 
 class MPIExecutor(Executor):
@@ -145,14 +147,9 @@ class MPIExecutor(Executor):
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
         self._ranks = World() if nested() else world(comm)
-        if self._ranks.watch is not None:
-            raise OptionError(
-                "a future's item would be lost with its rank, so there is no executor where lost "
-                "ranks are survived (--fault-tolerant); write plist"
-            )
-        self._root = index(root)
-        if self._root < 0:
+        if index(root) < 0:
             raise OptionError(f"root must be a rank, got {root!r}")
+        self._root = self._ranks.now(index(root))
         check_root(self._root, self._ranks)
         self._max_workers = max_workers
         self._start = initializer, tuple(initargs)
@@ -208,11 +205,11 @@ class MPIExecutor(Executor):
         if self._threads is None and self._office is None:
             met = meet(self._ranks, _NAME, self._root, self._start)
             assert met is not None, "the root does not stand by"
-            hold, start = met
-            prepare = partial(start_with, start) if self._root_computes else None
+            self._ranks, self._root = met.world, met.root
+            prepare = partial(start_with, met.blobs) if self._root_computes else None
             others = self.num_workers - self._root_computes
-            hold.outside()
-            self._office = Office(self._ranks, hold, self, others, prepare)
+            met.hold.outside()
+            self._office = Office(met.world, met.hold, self, others, prepare)
         return self._office
 
     def submit(

@@ -1,7 +1,8 @@
 """The thread behind an executor: it hands out tasks and sets futures.
 
 Rules of this file: it alone sends and receives, after the ranks have met; futures are set, and so
-callbacks called, without the lock.
+callbacks called, without the lock.  What a lost rank held is computed by others, where MPI goes on
+without it; a task that was with two ranks that were lost is taken for what they were lost by.
 
     submit ── queue ──> office ── Flow ──> the ranks, and a thread of the root's if it computes too
     Future <── set ───  office <── results ──┘
@@ -11,16 +12,19 @@ from __future__ import annotations
 
 import pickle
 import threading
+import warnings
 import weakref
 from collections import deque
 from concurrent.futures import BrokenExecutor, Future
 from typing import Any
 
 from mpicomp.engine.desk import Desk, Load
+from mpicomp.errors import RankLostWarning
 from mpicomp.fronts.own import OwnTasks, Task
 from mpicomp.fronts.parcel import Slots, packed, unpacked
 from mpicomp.fronts.worker import BAD, CANCELLED
 from mpicomp.plan.flow import Flow
+from mpicomp.wire import ulfm
 from mpicomp.wire.mail import Mail
 
 TYPE_CHECKING = False
@@ -60,11 +64,13 @@ class Office:
         workers: int | None,
         prepare: Callable[[], object] | None,
     ) -> None:
-        self.rank, self._hold = world.rank, hold
+        self.rank, self._hold, self._world = world.rank, hold, world
         self._owner = weakref.ref(owner, lambda _: self.wake.set())
         self.flow = Flow(world.size)
-        self._mail = Mail(world, world.rank)
-        self._desk = Desk(self._mail, self.flow, self, world.rank, world.size, workers)
+        self.flow.spared = world.rank
+        mail = Mail(world, world.rank, lossy=True)
+        self._desk = Desk(mail, self.flow, self, world.rank, world.size, workers, self.lost)
+        self._losses: list[str] = []
         self._slots = [Slots() for _ in range(world.size)]
         self.queue: deque[Task] = deque()
         self._tasks: dict[int, Task] = {}
@@ -101,6 +107,7 @@ class Office:
         except BaseException as exc:
             self._break(exc)
         finally:
+            ulfm.settled(self._world)
             self._hold.__exit__()
 
     def _serve(self) -> None:
@@ -149,7 +156,9 @@ class Office:
                 task.future.cancel()
 
     def _publish(self) -> bool:
-        """Set the futures of what is done."""
+        """Set the futures of what is done, and tell of losses."""
+        while self._losses:
+            warnings.warn_explicit(self._losses.pop(0), RankLostWarning, "mpicomp", 1)
         some = bool(self._settled)
         while self._settled:
             task, value, exc = self._settled.popleft()
@@ -269,6 +278,49 @@ class Office:
 
     def unfit(self, rank: int, blobs: Sequence[Any]) -> None:
         self.give_up(pickle.loads(blobs[0]).exception())
+
+    def lost(self, rank: int) -> list[tuple[int, Grant]]:
+        """A rank is gone: others get what it held, or nobody can go on."""
+        world = self._world
+        who = f"rank {world.origin[rank] if world.origin else rank} ({world.processes[rank]})"
+        if world.watch is None:
+            world.lost = (
+                f"{who} has ended while it served an executor, and MPI cannot go on without it: "
+                "the job ends with this program, with exit code 1"
+            )
+            self.give_up(BrokenExecutor(world.lost))
+            return []
+        held = self._held_by(rank)
+        served = self.flow.lost(rank)
+        others = len(self._desk.others)
+        if not others and self.own is None:
+            self.give_up(BrokenExecutor(f"{who} was lost, and no rank is left to work"))
+        elif not others:
+            self._condemn(held, f"{who}, the last that it could be given to, was lost with it")
+        self._losses.append(
+            f"{who} was lost while it served an executor; {len(held)} tasks that it held are "
+            f"computed by the others, of which there are {others}"
+        )
+        return served
+
+    def _held_by(self, rank: int) -> list[int]:
+        """Tasks that a lost rank held, without those that were now lost for the second time."""
+        held: list[int] = []
+        again: list[int] = []
+        for grant in self.flow.holding(rank):
+            for number in grant.items:
+                task = self._tasks.get(number)
+                if task is None:
+                    continue
+                task.lost += 1
+                guilty = task.lost > 1 and self.flow.alone(grant.number)
+                (again if guilty else held).append(number)
+        self._condemn(again, "two ranks were lost while they computed it")
+        return held
+
+    def _condemn(self, numbers: list[int], why: str) -> None:
+        for number in numbers:
+            self.settle(number, None, BrokenExecutor(f"the task is not computed again: {why}"))
 
     def give_up(self, exc: BaseException) -> None:
         """A rank cannot work: none does."""

@@ -28,7 +28,7 @@ _IDLE = 0.1  # seconds between two looks
 class Task:
     """A call that was submitted."""
 
-    __slots__ = ("args", "function", "future", "kwargs", "running")
+    __slots__ = ("args", "function", "future", "kwargs", "lost", "running")
 
     def __init__(
         self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -36,6 +36,7 @@ class Task:
         self.future: Future[Any] = Future()
         self.function, self.args, self.kwargs = function, args, kwargs
         self.running = False
+        self.lost = 0  # ranks that were lost with it
 
     def start(self) -> bool:
         """From now on it cannot be cancelled; False when it has been."""

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from mpicomp.plan.schedule import Schedule
 
 _BLOCKS_AHEAD = 16  # least chunks for each rank in a stream's window
-_NOBODY = -1
+NOBODY = -1
 
 
 class Dispatcher:
@@ -239,8 +239,8 @@ class Dispatcher:
         self.limit = limit = index if self.limit is None else min(index, self.limit)
         if self._reissue:  # who computes what nobody needs any more can be told to stop
             for holder, grant in [*self._open.values()]:
-                if grant.start >= limit and holder != _NOBODY:
-                    self._settle(_NOBODY, grant)
+                if grant.start >= limit and holder != NOBODY:
+                    self._settle(NOBODY, grant)
         return True
 
     def superseded(self) -> list[tuple[int, int]]:
@@ -271,7 +271,7 @@ class Dispatcher:
             elif holder == rank and also:
                 self._open[number] = also.pop(0), grant
             elif holder == rank:
-                self._open[number] = _NOBODY, grant
+                self._open[number] = NOBODY, grant
                 heappush(self._again, (grant.start, grant))
         self._news = [entry for entry in self._news if entry[0] != rank]
         return self._serve()
@@ -298,7 +298,7 @@ class Dispatcher:
         else:
             self._open[number] = rank, grant._replace(stop=at)
             self._load[rank] -= rest.stop - rest.start
-        self._open[rest.number] = _NOBODY, rest
+        self._open[rest.number] = NOBODY, rest
         self._open = dict(sorted(self._open.items(), key=lambda held: held[1][1].start))
         heappush(self._again, (rest.start, rest))
         return self._serve()
@@ -353,7 +353,7 @@ class Dispatcher:
         return self._cut.at
 
     def _grant(self, rank: int) -> Grant | None:
-        grant = self._given_back() if self._again else None
+        grant = self._given_back(rank) if self._again else None
         if grant is None:
             grant = self._cut.next(rank) if self.limit is None else None
             if grant is None:
@@ -365,7 +365,7 @@ class Dispatcher:
         """A chunk of another rank's, for one that has nothing to do."""
         if self._load[rank] or not (self._cut.closed or self.limit is not None):
             return None
-        held = [number for number, (holder, _) in self._open.items() if holder != _NOBODY]
+        held = [number for number, (holder, _) in self._open.items() if holder != NOBODY]
         if not held:
             return None
         number = min(held, key=lambda number: len(self._also.get(number, ())))
@@ -377,7 +377,7 @@ class Dispatcher:
         self._load[rank] += grant.stop - grant.start
         return grant
 
-    def _given_back(self) -> Grant | None:
+    def _given_back(self, rank: int) -> Grant | None:
         _, grant = heappop(self._again)
         return grant if self.limit is None or grant.start < self.limit else None
 
@@ -385,16 +385,15 @@ class Dispatcher:
         served: list[tuple[int, Grant]] = []
         for rank in self._hungry:
             grant = self._grant(rank)
-            if grant is None:
-                break
-            served.append((rank, grant))
+            if grant is not None:
+                served.append((rank, grant))
         for rank, _ in served:
             del self._hungry[rank]
         return served
 
     def _held(self, rank: int, number: int) -> Grant | None:
         """A chunk that *rank* reports; None if the rank is lost, and it with it."""
-        holder, grant = self._open.get(number, (_NOBODY, None))
+        holder, grant = self._open.get(number, (NOBODY, None))
         if rank == holder or rank in self._also.get(number, ()):
             return grant
         if (rank, number) in self._moot:

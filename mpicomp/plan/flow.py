@@ -2,17 +2,19 @@
 
 Rules of this file: no message, no clock, no thread.  `Flow` is the `Dispatcher` with what such
 work needs besides: batches by measured time (`Paced`), and no second batch for a rank whose
-first is slow, because what waits behind a slow item could be done by another.  `Outlet` says
-which values may go out, and how far the source may be read.
+first is slow, because what waits behind a slow item could be done by another.  What a lost rank
+held goes out again one by one, so that it is known which item is with a rank that is lost too.
+`Outlet` says which values may go out, and how far the source may be read.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from heapq import heapify, heappush
 from sys import maxsize
 
 from mpicomp.plan.cutting import SizedCut
-from mpicomp.plan.dispatcher import Dispatcher
+from mpicomp.plan.dispatcher import NOBODY, Dispatcher
 from mpicomp.plan.value import ceil_div, whole
 
 TYPE_CHECKING = False
@@ -74,6 +76,11 @@ class Flow(Dispatcher):
     cut : Cut, optional
         Where batches end; `Paced` by default.
 
+    Attributes
+    ----------
+    spared : int or None
+        A rank that must not be lost: it gets nothing that was with one that is.
+
     Examples
     --------
     A rank that is stuck in a slow item gives back what waits behind it:
@@ -85,19 +92,74 @@ class Flow(Dispatcher):
     (True, Grant(number=1, start=1, stop=9))
     >>> flow.returned(0, 1, at=3), flow.ready(1)
     ([], Grant(number=2, start=3, stop=9))
+
+    A rank that is lost:
+
+    >>> flow.lost(1), flow.ready(0)
+    ([], None)
+    >>> flow.done(0, 1, seconds=1e-6), flow.ready(0), flow.ready(0)
+    (True, Grant(number=3, start=3, stop=4), None)
     """
 
-    __slots__ = ("_quick", "_slow")
+    __slots__ = ("_alone", "_quick", "_slow", "spared")
 
     def __init__(self, p: int, cut: Cut | None = None) -> None:
         super().__init__(cut or Paced(p), None, p, window=maxsize)
         self._quick = False
         self._slow: set[int] = set()
+        self._alone: dict[int, int | None] = {}  # chunks of lost ranks, and who holds them now
+        self.spared: int | None = None
 
     def ready(self, rank: int) -> Grant | None:
-        if self._load[rank] and (rank in self._slow or not self._quick):
+        if self._load[rank] and (rank in self._slow or not self._quick or self._holds_alone(rank)):
             return None
         return super().ready(rank)
+
+    def lost(self, rank: int) -> list[tuple[int, Grant]]:
+        """*rank* has died: each item that it held becomes a chunk of its own.
+
+        It goes to a rank that holds nothing else, and never to `spared`.
+        """
+        self._slow.discard(rank)
+        for grant in self.holding(rank):
+            self._settle(rank, grant)
+            self._alone.pop(grant.number, None)
+            for item in grant.items:
+                single = self._cut.split(item, item + 1)
+                self._open[single.number] = NOBODY, single
+                self._alone[single.number] = None
+                heappush(self._again, (item, single))
+        self._open = dict(sorted(self._open.items(), key=lambda held: held[1][1].start))
+        return super().lost(rank)
+
+    def holding(self, rank: int) -> list[Grant]:
+        """What *rank* holds."""
+        return [grant for holder, grant in self._open.values() if holder == rank]
+
+    def alone(self, number: int) -> bool:
+        """Whether this is the single item of a lost rank."""
+        return number in self._alone
+
+    def _holds_alone(self, rank: int) -> bool:
+        return bool(self._alone) and rank in self._alone.values()
+
+    def _given_back(self, rank: int) -> Grant | None:
+        if not self._alone:
+            return super()._given_back(rank)
+        suits = not self._load[rank] and rank != self.spared
+        fit = [entry for entry in self._again if suits or entry[1].number not in self._alone]
+        if not fit:
+            return None
+        self._again.remove(min(fit))
+        heapify(self._again)
+        _, grant = min(fit)
+        if grant.number in self._alone:
+            self._alone[grant.number] = rank
+        return grant if self.limit is None or grant.start < self.limit else None
+
+    def _settle(self, rank: int, grant: Grant) -> None:
+        super()._settle(rank, grant)
+        self._alone.pop(grant.number, None)
 
     def done(self, rank: int, number: int, seconds: float, overhead: float = 0.0) -> bool:
         counts = super().done(rank, number, seconds, overhead)
@@ -121,9 +183,9 @@ class Flow(Dispatcher):
         self._slow.discard(rank)
 
     def held(self, rank: int, number: int) -> Grant:
-        """The chunk that *rank* reports on."""
+        """The chunk that *rank*, which is not lost, reports on."""
         grant = self._held(rank, number)
-        assert grant is not None, "ranks of a flow are not lost"
+        assert grant is not None, "nobody listens to those that are lost"
         return grant
 
     def stop(self, at: int) -> None:

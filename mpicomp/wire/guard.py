@@ -206,7 +206,7 @@ def _leave_those_left(world: World, leave: bytes) -> bool:
         well, alike = True, False
         watched_by(world.watch)
         try:
-            alike = world.exchange(leave) == leave * world.size
+            alike = _all_leave(world.exchange(leave), leave)
         except ulfm.losses():
             well = False
         if ulfm.agreed(world, well):

@@ -105,6 +105,36 @@ def broken(comm: MPI.Intracomm) -> bool:
     return comm.Is_revoked() or bool(comm.Get_failed().size)
 
 
+def gone(world: World) -> set[int]:
+    """The ranks of *world* that are known to be gone."""
+    from mpi4py import MPI
+
+    assert world.comm is not None, "a serial world loses nobody"
+    failed = world.comm.Get_failed()
+    if not failed.size:
+        return set()
+    whole = world.comm.Get_group()
+    return {*MPI.Group.Translate_ranks(failed, range(failed.size), whole)}
+
+
+def unguarded(comm: MPI.Intracomm) -> MPI.Intracomm:
+    """The same communicator, whose probe tells of letters alone."""
+    from mpi4py import MPI
+
+    return MPI.Intracomm(comm)
+
+
+def settled(world: World) -> World:
+    """The world as it is at the end of work in which ranks may have been lost.
+
+    Collective: every rank of *world* that is alive calls.
+    """
+    # not revoked before all are here: farewells are under way
+    if world.watch is None or agreed(world, True, all_come=True):
+        return world
+    return renewed(world)
+
+
 def places(part: MPI.Intracomm, whole: MPI.Intracomm) -> tuple[int, ...]:
     """The ranks in *whole* of all processes of *part*."""
     from mpi4py import MPI
@@ -113,17 +143,18 @@ def places(part: MPI.Intracomm, whole: MPI.Intracomm) -> tuple[int, ...]:
     return tuple(found)
 
 
-def agreed(world: World, well: bool) -> bool:
+def agreed(world: World, well: bool, all_come: bool = False) -> bool:
     """Whether all ranks are alive and say that all went well; every one gets the same answer.
 
-    Collective: every rank of the world that is alive calls.
+    Collective: every rank of the world that is alive calls.  *all_come*: of itself, so that
+    nobody's messages need be cut off.
     """
     comm = world.comm
     assert comm is not None, "nobody to agree with"
     from mpi4py import MPI
 
     well = well and not broken(comm)
-    if not well:
+    if not well and not all_come:
         comm.Revoke()  # the others may wait for a message
     answer = array("i", [well])
     try:

@@ -20,11 +20,12 @@ from mpicomp.wire.waiting import NAP, wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from mpi4py import MPI
 
     from mpicomp.wire.counter import Counter
+    from mpicomp.wire.losses import Process
     from mpicomp.wire.ulfm import Watch
     from mpicomp.wire.vigil import Vigil
 
@@ -62,6 +63,8 @@ class World:
         Then: the ranks that these had before any was lost; *began_with* is how many there were.
     heir : World or None
         Then: the world of those that are left, in the place of this one.
+    processes : sequence of Process
+        Of every rank; empty until they have been told.
 
     Examples
     --------
@@ -87,6 +90,7 @@ class World:
         "node",
         "origin",
         "owned",
+        "processes",
         "rank",
         "size",
         "vigil",
@@ -108,6 +112,7 @@ class World:
         self.origin: tuple[int, ...] = ()
         self.began_with = self.size
         self.heir: World | None = None
+        self.processes: Sequence[Process] = ()
         self._mine = bytearray(HEADER)
         self._all = bytearray(HEADER * self.size)
         self._persistent: MPI.Prequest | None = None
@@ -120,6 +125,12 @@ class World:
     def shrunk(self) -> bool:
         """Whether ranks have been lost."""
         return self.size < self.began_with
+
+    def now(self, number: int) -> int:
+        """The rank that began as *number*; the lowest of those that are left where it is lost."""
+        if not self.shrunk or number >= self.began_with:
+            return number
+        return self.origin.index(number) if number in self.origin else 0
 
     def exchange(self, header: bytes) -> bytearray:
         """Everyone's header, in rank order; the one place where a rank waits for the others.
