@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import weakref
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 from mpicomp.engine import limit
@@ -17,6 +18,7 @@ from mpicomp.engine.collect import Listed
 from mpicomp.engine.flowing import Iterating, work
 from mpicomp.engine.pieces import one_by_one
 from mpicomp.engine.run import Hold, install_guard, nested
+from mpicomp.engine.state import Setup
 from mpicomp.engine.watch import watch
 from mpicomp.errors import OptionError
 from mpicomp.options import AUTO, Options, OwnPlan, chosen
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-_NOT_HERE = ("setup", "cost", "progress", "deadline")
+_NOT_HERE = ("cost", "progress", "deadline")
 _open: weakref.WeakSet[Flowing] = weakref.WeakSet()
 _registered: list[bool] = []
 
@@ -73,8 +75,8 @@ def piter(
     **options
         Of those of `mpicomp.options`: *comm*, *root* (a rank), *schedule* (without one, items go
         out in batches of a few milliseconds, as measured), *dispatch* (``"master-only"``: the
-        root computes nothing), *errors*, *effects*, *retries*, *timeout*, and *patience* for ranks
-        that do not come to the call (once there, they wait for the loop's body).
+        root computes nothing), *setup*, *errors*, *effects*, *retries*, *timeout*, and *patience*
+        for ranks that do not come to the call (once there, they wait for the loop's body).
 
     Returns
     -------
@@ -109,7 +111,9 @@ def piter(
     return Flowing(ranks, gen, ordered, window, options)
 
 
-def _call(gen: object, ordered: object, window: int | None, options: Common) -> Call:
+def _call(
+    gen: object, ordered: object, window: int | None, options: Common, setup: Setup | None
+) -> Call:
     asked = chosen(options, AUTO)
     apart = take_apart(gen, "piter")
     if not isinstance(ordered, bool):
@@ -147,18 +151,38 @@ def _call(gen: object, ordered: object, window: int | None, options: Common) -> 
             f"write window={asked.schedule.least}, or more"
         )
     detail = f"ordered={bool(ordered)}, window={window}"
-    return Call("piter", apart, Listed(keeps_errors=True), asked, detail)
+    call = Call("piter", apart, Listed(keeps_errors=True), asked, detail)
+    return call if setup is None else setup.before_items_of(call)
+
+
+def _setup_of(options: Common) -> Setup | None:
+    function = Options.setup_of(options)
+    return None if function is None else Setup(function)
 
 
 def _serially(
     ranks: World, gen: Iterable[T], ordered: bool, window: int | None, options: Common
 ) -> Iterator[T]:
-    call = _call(gen, ordered, window, options)
+    setup = _setup_of(options)
+    call = _call(gen, ordered, window, options, setup)
     check_root(call.options.root, ranks)
     limit.check(call.options)
     watch(call, ranks.rank)
+    if setup is not None:
+        return _inside(setup, one_by_one(ranks, call))
     plain = call.options.errors == "raise" and not call.options.careful
     return iter(gen) if plain else one_by_one(ranks, call)
+
+
+def _inside(setup: Setup, values: Iterator[T]) -> Iterator[T]:
+    """*values*, computed inside *setup*; what is done with them is outside."""
+    nothing = object()
+    while True:
+        with setup:
+            value: Any = next(values, nothing)
+        if value is nothing:
+            return
+        yield value
 
 
 class Flowing(Iterator[Any]):
@@ -168,18 +192,20 @@ class Flowing(Iterator[Any]):
         self, ranks: World, gen: object, ordered: bool, window: int | None, options: Common
     ) -> None:
         self._over = True  # until there is something to end
+        setup = _setup_of(options)
         hold = Hold("piter", "a piter is under way, for which the other ranks work: end its loop "
-                    "first, or close() it")  # fmt: skip
+                    "first, or close() it", setup)  # fmt: skip
         hold.__enter__()
         try:
             install_guard(ranks)
-            agreed = Agreement(ranks, "piter", lambda: _call(gen, ordered, window, options))
+            agreed = Agreement(ranks, "piter", lambda: _call(gen, ordered, window, options, setup))
             agreed.settle()
             watched_by(None)  # from now on the ranks wait for the loop's body, however long
         except BaseException:
             hold.__exit__()
             raise
         self._ranks, self._call, self._hold = ranks, agreed.call, hold
+        self._around = setup or nullcontext()
         self._root = agreed.root
         self._values: Iterating | None = None
         self._over = False
@@ -207,7 +233,8 @@ class Flowing(Iterator[Any]):
             self._values.close()
             return
         try:
-            work(self._ranks, self._call, self._root)
+            with self._around:
+                work(self._ranks, self._call, self._root)
         finally:
             self._hold.__exit__()
 

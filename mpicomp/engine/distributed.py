@@ -178,8 +178,9 @@ class Distributed(Cuttable[T]):
         self._call("to_npy", Collector(), lambda _: write_npy(self, path), 0, repr(path))
 
     def to_hdf5(self, path: str | PathLike[str], name: str = "data") -> None:
-        """Write the whole as a data set of a new HDF5 file, the ranks one after the other.
+        """Write the whole as a data set of a new HDF5 file, each rank its own part.
 
+        All at once where h5py has been built with MPI on every rank, else one after the other.
         Needs ``pip install "mpicomp[hdf5]"``; otherwise as `to_npy`.
 
         Collective: every rank that has a part calls.

@@ -15,6 +15,7 @@ from mpicomp.engine.stay import common_dtype
 from mpicomp.engine.wholes import moved
 from mpicomp.plan.decomposition import Block
 from mpicomp.record.picture import MissingExtra
+from mpicomp.wire import transport
 from mpicomp.wire.files import in_turn, write_at
 
 TYPE_CHECKING = False
@@ -103,6 +104,9 @@ def write_hdf5(d: Distributed[Any], path: str | PathLike[str], name: str) -> Non
     d, mine = in_blocks(d)
     world, n = d._world, len(d)
     part = os.fspath(path) + ".part"
+    first = d.source.runs[0].start if len(mine) else 0
+    able = world.comm is not None and all(world.comm.allgather(h5py.get_config().mpi))
+    way = {"driver": "mpio", "comm": world.comm} if able else {}
 
     def begin() -> None:
         if world.rank == 0:
@@ -110,14 +114,20 @@ def write_hdf5(d: Distributed[Any], path: str | PathLike[str], name: str) -> Non
                 file.create_dataset(name, (n, *mine.shape[1:]), mine.dtype)
 
     def write() -> None:
-        if len(mine):
-            run = d.source.runs[0]
-            with h5py.File(part, "r+") as file:
-                file[name][run.start : run.stop] = mine
+        if able or len(mine):  # opening it is collective where all write together
+            with h5py.File(part, "r+", **way) as file:
+                _put(file[name], first, mine)
 
     together(world, begin)
-    together(world, lambda: in_turn(world, write))
+    together(world, write if able else lambda: in_turn(world, write))
     together(world, lambda: os.replace(part, path) if world.rank == 0 else None)
+
+
+def _put(place: Any, first: int, rows: Any) -> None:
+    """Write *rows* from row *first* on, with no more at a time than one message may have."""
+    step = max(1, transport.LIMIT // max(1, rows[:1].nbytes))
+    for at in range(0, len(rows), step):
+        place[first + at : first + min(at + step, len(rows))] = rows[at : at + step]
 
 
 def _h5py() -> Any:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import nullcontext
 from time import perf_counter
 from typing import Any
 
@@ -46,6 +47,7 @@ from mpicomp.wire.world import World, world
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from mpi4py import MPI
 
@@ -163,11 +165,16 @@ class Hold(alone):
     verb : str
     under_way : str
         What to tell who makes a call meanwhile: what holds the ranks, and how to end that.
+    around : context manager, optional
+        Entered for as long as this thread runs items, each time.
     """
 
-    def __init__(self, verb: str, under_way: str) -> None:
+    def __init__(
+        self, verb: str, under_way: str, around: AbstractContextManager[Any] | None = None
+    ) -> None:
         super().__init__(verb)
         self._under_way = under_way
+        self._around = around or nullcontext()
 
     def __enter__(self) -> None:
         global _held
@@ -183,10 +190,12 @@ class Hold(alone):
         """From now on this thread runs items: verbs in them are serial."""
         global _owner
         _owner = threading.get_ident()
+        self._around.__enter__()
 
     def outside(self) -> None:
         """From now on nobody does."""
         global _owner
+        self._around.__exit__(None, None, None)
         _owner = 0
 
 

@@ -27,10 +27,15 @@ _made: WeakKeyDictionary[Callable[[], Any], Any] = WeakKeyDictionary()
 
 
 class Setup:
-    """One call's."""
+    """One call's.
+
+    Inside ``with``, once an item has come, `state` is what was made; outside it is as before.  A
+    call whose items are computed now and then enters it each time.
+    """
 
     def __init__(self, function: Callable[[], Any]) -> None:
         self._function = function
+        self._value: Any = ...
         self._token: Token[Any] | None = None
         self._failure: Exception | None = None
 
@@ -52,13 +57,14 @@ class Setup:
         """What *function* gives, once the state is there."""
         if self._failure is not None:
             raise self._failure
-        if self._token is None:
+        if self._value is ...:
             try:
-                self._token = _current.set(self._state())
+                self._value = self._state()
             except Exception as exc:
                 self._failure = exc
                 exc.add_note("  in setup=, before the first item of this rank")
                 raise
+            self._token = _current.set(self._value)
         return function(*items)
 
     def _state(self) -> Any:
@@ -70,11 +76,14 @@ class Setup:
         return made
 
     def __enter__(self) -> Setup:
+        if self._value is not ...:
+            self._token = _current.set(self._value)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._token is not None:
             _current.reset(self._token)
+            self._token = None
 
 
 def state() -> Any:

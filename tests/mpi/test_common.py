@@ -21,6 +21,7 @@ from mpicomp import (
     counter,
     options,
     pfor,
+    piter,
     plist,
     pmap,
     psum,
@@ -206,9 +207,13 @@ def stream(n: int) -> Iterator[int]:
     yield from range(n)
 
 
-@pytest.mark.parametrize("schedule", ["static", "static,1", "dynamic,3", "auto"])
-def test_items_find_what_setup_made(schedule: str) -> None:
-    with options(setup=model, schedule=schedule, effects="ignore"):
+DISPATCHES = [("static", None), ("static,1", None), ("dynamic,3", None), ("auto", None),
+              ("guided", "master"), ("dynamic,3", "master-only"), ("af", None)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("schedule", "dispatch"), DISPATCHES)
+def test_items_find_what_setup_made(schedule: str, dispatch: str | None) -> None:
+    with options(setup=model, schedule=schedule, dispatch=dispatch, effects="ignore"):
         holds(plist(state()(x) for x in range(50)), [3 * x for x in range(50)])
         holds(plist(state()(x) for x in stream(50) if x % 2), [3 * x for x in range(1, 50, 2)])
         holds(psum(state()(x) for x in [1, 2, 3]), 18)
@@ -216,6 +221,30 @@ def test_items_find_what_setup_made(schedule: str) -> None:
         holds(pmap(lambda x, y: state()(x + y), range(3), iter([1, 1, 1])), [3, 6, 9])
         holds(pmap(lambda xs: [*map(state(), xs)], range(5), batched=True), [0, 3, 6, 9, 12])
     together(Model.made <= 1, f"made {Model.made} times")
+
+
+def test_an_iterators_items_find_it_and_its_loop_does_not() -> None:
+    xs = [*range(3000)]
+    for source in (xs, iter(xs), map(abs, iter(xs))):
+        got = []
+        for y in piter((state()(x) for x in source), setup=model, effects="ignore"):
+            with pytest.raises(OptionError, match="setup="):
+                state()
+            got.append(y)
+        together(got == ([3 * x for x in xs] if WORLD.rank == 0 else []), f"{got}")
+    holds([*piter((state()(x) for x in xs), setup=model)] or None, [3 * x for x in xs])
+    together(Model.made <= 1, f"made {Model.made} times")
+    bad = piter((state() for _ in range(90)), setup=fails_on(0), errors="return")
+    got = [type(y) for y in bad]
+    due = {ConnectionError, int} if WORLD.size > 1 else {ConnectionError}
+    together({*got} <= due and len(got) in (0, 90), f"{got}")
+    raised(lambda: [*piter((state() for _ in range(90)), setup=fails)], ConnectionError)
+    holds(plist(sum(piter((state() * y for y in range(x)), setup=lambda: 2)) for x in range(5)),
+          [0, 0, 2, 6, 12])  # fmt: skip
+
+
+def fails() -> int:
+    raise ConnectionError("no licence")
 
 
 def test_it_is_made_only_where_items_are() -> None:
