@@ -52,7 +52,8 @@ def share(array: ArrayLike | None, /, *, comm: Intracomm | None = None, root: in
     Returns
     -------
     ndarray
-        Of a subclass that is pickled as a reference (to ranks that have it), not as a copy.
+        Of a subclass that is pickled as a reference (to ranks that have it), not as a copy.  Ranks
+        may drop it at different times: it stays readable where it is kept.
 
     Raises
     ------
@@ -87,10 +88,9 @@ def share(array: ArrayLike | None, /, *, comm: Intracomm | None = None, root: in
         from mpicomp.wire.common import keyed, spread_array
 
         if ranks.comm is None or ranks.size == 1:
-            return keyed(np.array(array), (b"", next(_numbers)))
+            return keyed(np.array(array), _agreed_key(ranks))
         mine = np.array(array, order="C", copy=None) if ranks.rank == root else None
-        key = ranks.comm.bcast(_key() if ranks.rank == root else None, root)
-        return keyed(spread_array(ranks, mine, root), key)
+        return keyed(spread_array(ranks, mine, root), _agreed_key(ranks))
 
     return _together(ranks, "share", checked, act)
 
@@ -116,11 +116,14 @@ def counter(start: int = 0, /, *, comm: Intracomm | None = None) -> SharedCounte
     ranks = _ranks(comm)
 
     def act(_: Call) -> SharedCounter:
-        from mpicomp.wire.common import Number
+        from mpicomp.wire.common import Number, known
 
+        key = _agreed_key(ranks)
         number = Number(ranks, start)
         ranks.owned.append(number)
-        return SharedCounter(number, ranks)
+        found = SharedCounter(number, ranks, key)
+        known(key, found)
+        return found
 
     def checked() -> Any:
         whole("start", start)
@@ -135,7 +138,8 @@ class SharedCounter:
 
     On one node `add` takes about a microsecond, whatever the other ranks do.  Between nodes rank 0
     answers from a thread, which takes milliseconds while it computes in Python, and waits as long
-    as an extension module holds the interpreter's lock there.
+    as an extension module holds the interpreter's lock there.  It is pickled as a reference, so
+    that it can be part of an item, or an argument of an executor's task.
 
     Examples
     --------
@@ -145,9 +149,15 @@ class SharedCounter:
     (5, 6, 8)
     """
 
-    def __init__(self, number: Number, ranks: World) -> None:
+    def __init__(self, number: Number, ranks: World, key: tuple[bytes, int]) -> None:
         self._number = number
         self._ranks = ranks
+        self._key = key
+
+    def __reduce__(self) -> Any:  # as a reference, to ranks that have it
+        from mpicomp.wire.common import referred
+
+        return referred, (self._key,)
 
     def add(self, amount: int = 1) -> int:
         """Add *amount*; the value before that, which no other call of `add` gives (by amounts > 0).
@@ -185,10 +195,17 @@ def _ranks(comm: Intracomm | None) -> World:
     return World() if nested() else world(comm)
 
 
-def _key() -> tuple[bytes, int]:
+def _agreed_key(ranks: World) -> tuple[bytes, int]:
+    """By which the ranks know something that they have in common, and nothing else.
+
+    Collective: every rank of the world calls.
+    """
+    if ranks.comm is None or ranks.size == 1:
+        return b"", next(_numbers)
     import os
 
-    return os.urandom(8), next(_numbers)
+    key: tuple[bytes, int] = ranks.comm.bcast((os.urandom(8), next(_numbers)))
+    return key
 
 
 def _about(root: Any) -> Any:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     Key = tuple[bytes, int]
 
-_shared: WeakValueDictionary[Key, SharedArray] = WeakValueDictionary()
+_shared: WeakValueDictionary[Key, Any] = WeakValueDictionary()
 
 
 class SharedArray(np.ndarray[Any, Any]):
@@ -53,15 +53,21 @@ class SharedArray(np.ndarray[Any, Any]):
         return referred, (self._key,)
 
 
-def referred(key: Key) -> SharedArray:
-    """The array of this rank that *key* names."""
+def referred(key: Key) -> Any:
+    """What this rank has under *key*: an array, or a counter."""
     found = _shared.get(key)
     if found is None:
         raise TransportError(
-            "a shared array was sent by reference to a process that does not have it (any more): "
-            "make it with share() on all ranks, and keep it on all as long as one uses it"
+            "a shared array or counter was sent by reference to a process that does not have it "
+            "(any more): make it with share() or counter() on all ranks, and keep it on all as "
+            "long as one uses it"
         )
     return found
+
+
+def known(key: Key, thing: Any) -> None:
+    """From now on, and as long as it lives, *thing* is what this rank has under *key*."""
+    _shared[key] = thing
 
 
 def keyed(array: Any, key: Key) -> SharedArray:
@@ -69,7 +75,7 @@ def keyed(array: Any, key: Key) -> SharedArray:
     array.flags.writeable = False
     found = array.view(SharedArray)
     found._key = key
-    _shared[key] = found
+    known(key, found)
     return cast(SharedArray, found)
 
 

@@ -17,6 +17,7 @@ from mpi4py import MPI
 from mpicomp import (
     CollectiveMismatch,
     OptionError,
+    Outcome,
     TransportError,
     counter,
     options,
@@ -28,9 +29,11 @@ from mpicomp import (
     share,
     state,
 )
+from mpicomp.futures import MPIExecutor
 from mpicomp.wire import common, slab, transport
 from mpicomp.wire.world import world
-from tests.mpi.laws import holds, raised, rank_of, together
+from tests.launch import run_ranks
+from tests.mpi.laws import holds, on_root, raised, rank_of, together
 
 WORLD = MPI.COMM_WORLD
 
@@ -107,6 +110,57 @@ def test_it_travels_as_a_reference() -> None:
     WORLD.Barrier()
 
 
+def test_it_stays_where_it_is_kept() -> None:
+    """The rank that gave it, and so made its memory, lets go of it before the others do."""
+    table: Any = share(np.arange(50_000.0) if WORLD.rank == 0 else None)
+    if WORLD.rank == 0:
+        del table
+        gc.collect()
+    WORLD.Barrier()
+    again = share(np.zeros(50_000) if WORLD.rank == 0 else None)  # it does not take its place
+    together(WORLD.rank == 0 or float(table.sum()) == sum(range(50_000)), "it is gone")
+    together(not again.any(), "it is another's")
+
+
+def test_tasks_are_given_what_ranks_have_in_common() -> None:
+    table, hits = share(np.arange(50_000.0)), counter()
+    with MPIExecutor() as ex:
+        if ex is not None:
+            tasks = [ex.submit(looked_up, table, hits, x) for x in range(40)]
+            got = [task.result() for task in tasks]
+    WORLD.Barrier()
+    together(hits.value == 40, repr(hits))
+    if WORLD.rank == 0:
+        assert [value for value, _ in got] == [float(x) for x in range(40)]
+        assert sorted(ticket for _, ticket in got) == [*range(40)]
+    hits.close()
+
+
+def looked_up(table: Any, hits: Any, x: int) -> tuple[float, int]:
+    assert not table.flags.writeable
+    return float(table[x]), hits.add()
+
+
+LEFT = """
+import numpy as np
+from mpicomp import counter, plist, share
+table, hits = share(np.arange(50_000.0)), counter()
+view = table[10:20]
+plist((hits.add(), float(table[x])) for x in range(100))
+print(f"{hits.value >= 0} {float(view[0])}\\n", end="", flush=True)
+"""
+
+
+def test_what_is_left_at_the_end_of_the_program_is_given_back_in_silence() -> None:
+    if WORLD.size != 2:
+        return
+    done = on_root(lambda: run_ranks(2, ["-W", "error", "-c", LEFT]))
+    together(done.returncode == 0, done.stderr)
+    together([*done.stdout.split()] == ["True", "10.0"] * 2, done.stdout)
+    together("Warning" not in done.stderr and "Traceback" not in done.stderr, done.stderr)
+    together("leak" not in done.stderr and "mpool" not in done.stderr, done.stderr)
+
+
 def test_without_memory_to_share_each_has_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "LIMIT", 1000)
     whole = np.arange(10_000)
@@ -141,6 +195,23 @@ def test_each_number_is_given_once() -> None:
         WORLD.Barrier()
         tickets.add(-5)
     together(tickets.value == 100 + 195 * WORLD.size, repr(tickets))
+
+
+@pytest.mark.parametrize(("schedule", "dispatch"), [
+    ("static", None), ("static,2", None), ("dynamic,3", "counter"), ("guided", "master"),
+    ("dynamic,3", "master-only"), ("auto", None), ("af", None),
+])  # fmt: skip
+def test_it_counts_whoever_hands_out_the_items(schedule: str, dispatch: str | None) -> None:
+    with counter() as hits, options(schedule=schedule, dispatch=dispatch):
+        tickets = plist((hits.add() for _ in range(70)), root=None)
+        together(sorted(tickets or ()) == [*range(70)], f"{tickets}")
+        if dispatch != "counter":
+            holds(pfor(hits.add(2) for _ in stream(30)), Outcome(30, 0, []))
+            for _ in piter(hits.add() for _ in range(10)):
+                pass
+            WORLD.Barrier()
+            together(hits.value == 140, repr(hits))
+        holds(plist((hits.add(0) >= 0, y is hits) for y in [hits] * 9), [(True, True)] * 9)
 
 
 def test_items_and_threads_count_together() -> None:
