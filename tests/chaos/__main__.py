@@ -1,6 +1,7 @@
 """Kill ranks at random instants, and count what is lost, doubled, wrong or hung.
 
     python -m tests.chaos --runs 100            on both MPIs, in the environments of python -m tests
+    python -m tests.chaos --minutes 30          as many as go into half an hour
     python -m tests.chaos --seed 42 --runs 1    the case of seed 42 again
 
 All four counts must be 0; the exit code says whether they are.
@@ -17,6 +18,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from itertools import count
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,11 +49,15 @@ def main() -> int:
         from tests.__main__ import MPIS, prepared
 
         pythons = {mpi: prepared(mpi) for mpi in asked.mpi or MPIS}
-    others, bad = shared_memory(), 0
-    for mpi, python in pythons.items():
+    others, bad, start = shared_memory(), 0, time.monotonic()
+    for number, (mpi, python) in enumerate(pythons.items(), 1):
         counts: Counter[str] = Counter()
-        began = time.monotonic()
-        for seed in range(asked.seed, asked.seed + asked.runs):
+        began, runs = time.monotonic(), 0
+        until = start + 60 * asked.minutes * number / len(pythons)
+        for seed in count(asked.seed):
+            if runs == asked.runs or time.monotonic() > until:
+                break
+            runs += 1
             case = case_of(seed, mpi)
             words, said = perform(case, python, asked.limit)
             counts.update(words)
@@ -58,7 +65,7 @@ def main() -> int:
                 print(f"{case}: {' '.join(words)}\n{said}".rstrip(), flush=True)
             sweep(others)
         bad += sum(counts[word] for word in BAD)
-        print(table(mpi, asked.runs, counts, time.monotonic() - began), flush=True)
+        print(table(mpi, asked.seed, runs, counts, time.monotonic() - began), flush=True)
     sweep(others, age=0)
     return int(bad > 0)
 
@@ -69,20 +76,25 @@ def command_line() -> argparse.Namespace:
         prog="python -m tests.chaos", description=(__doc__ or "").partition("\n")[0]
     )
     add = parser.add_argument
-    add("--runs", type=int, default=20, help="how many on each MPI (20)")
+    add("--runs", type=int, help="how many on each MPI (20; with --minutes, as many as fit)")
+    add("--minutes", type=float, default=inf, help="begin no more when so many are over")
     add("--seed", type=int, default=0, help="of the first; the others follow (0)")
     add("--mpi", action="append", choices=("mpich", "openmpi"), help="only this; may be repeated")
     add("--here", action="store_true", help="use this interpreter and the MPI installed beside it")
     add("--limit", type=float, default=90, help="seconds until a job counts as hung (90)")
     add("-v", "--verbose", action="store_true", help="tell of each run")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.runs is None and asked.minutes == inf:
+        asked.runs = 20
+    return asked
 
 
-def table(mpi: str, runs: int, counts: Counter[str], seconds: float) -> str:
+def table(mpi: str, seed: int, runs: int, counts: Counter[str], seconds: float) -> str:
     """One line of what came out."""
     good = ", ".join(f"{counts[word]} {word}" for word in GOOD)
     worse = ", ".join(f"{counts[word]} {word}" for word in BAD)
-    return f"{mpi}: {runs} runs, {counts['kill']} kills; {good}; {worse} ({seconds:.0f} s)"
+    about = f"{mpi}: {runs} runs (seeds {seed} to {seed + runs - 1}), {counts['kill']} kills"
+    return f"{about}; {good}; {worse} ({seconds:.0f} s)"
 
 
 def perform(case: Case, python: str, limit: float) -> tuple[list[str], str]:
@@ -98,10 +110,10 @@ def perform(case: Case, python: str, limit: float) -> tuple[list[str], str]:
             outcome = start(case, attempt, python, here, Path(folder, "run.mpj"), limit)
             words += ["kill"] * outcome.killed
             last = number == len(case.attempts) - 1
-            word = judged(case, outcome, expected, last)
+            word = judged(case, attempt, outcome, expected, last)
             if word in BAD:
                 return [*words, word], f"code {outcome.code}\n{outcome.said}"
-            if last or word == "unhurt":
+            if last or word in ("unhurt", "survived"):
                 words.append(word)
     return words, ""
 
@@ -125,7 +137,7 @@ def serial(verb: str, gen: Any) -> str:
     return shown(kinds.get(verb, list)(gen))
 
 
-def judged(case: Case, outcome: Outcome, expected: str, last: bool) -> str:
+def judged(case: Case, attempt: Attempt, outcome: Outcome, expected: str, last: bool) -> str:
     """The word for one start."""
     if outcome.code is None:
         return "hung"
@@ -134,10 +146,10 @@ def judged(case: Case, outcome: Outcome, expected: str, last: bool) -> str:
     if outcome.code == 0:
         if outcome.value is None:
             return "lost"
-        if case.way == "survive" and outcome.killed:
+        if case.survives and outcome.killed:
             return "survived"
-        return "resumed" if case.way == "journal" and last else "unhurt"
-    if case.way == "survive" or not outcome.killed:
+        return "resumed" if case.resumes and last else "unhurt"
+    if not outcome.killed or (case.survives and outcome.killed < attempt.ranks):
         return "failed"
     return "ended"
 
@@ -154,11 +166,11 @@ def start(
     case: Case, attempt: Attempt, python: str, folder: Path, journal: Path, limit: float
 ) -> Outcome:
     """Run the program once, and kill whom the attempt says."""
-    surviving = ["--fault-tolerant"] if case.way == "survive" else []
+    surviving = ["--fault-tolerant"] if case.survives else []
     command = [python, "-m", "mpicomp", "run", *surviving, "-n", str(attempt.ranks), PROGRAM,
                folder, case.seed, case.verb, case.source,
                "all" if case.root is None else case.root, attempt.schedule]  # fmt: skip
-    command += [journal] if case.way == "journal" else []
+    command += [journal] if case.resumes else []
     killer = subprocess.Popen(
         [sys.executable, "-m", "tests.chaos.killer", folder, str(attempt.ranks),
          *(f"{kill.after}:{kill.rank}" for kill in attempt.kills)],

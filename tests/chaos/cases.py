@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-WAYS = {"mpich": ("plain", "journal"), "openmpi": ("survive", "survive", "journal", "plain")}
+WAYS = {"mpich": ("plain", "journal"), "openmpi": ("survive", "both", "journal", "plain")}
 SCHEDULES = ("static", "static,1", "dynamic,3", "guided", "auto", "factoring", "af", "master")
 SOURCES = ("range", "list", "array", "stream")
 VERBS = ("plist", "psum", "pdict", "parray", "preduce", "pset", "pgroup")
@@ -36,9 +36,9 @@ class Case(NamedTuple):
 
     Attributes
     ----------
-    way : {"plain", "journal", "survive"}
+    way : {"plain", "journal", "survive", "both"}
         What is to become of a job whose ranks are killed: it ends with an error; it goes on when it
-        is started again; it goes on.
+        is started again; it goes on; it goes on, and when all are killed, when it is started again.
     attempts : tuple of Attempt
         The last one of a journal is left in peace.
     """
@@ -50,6 +50,16 @@ class Case(NamedTuple):
     source: str
     root: int | None
     attempts: tuple[Attempt, ...]
+
+    @property
+    def survives(self) -> bool:
+        """Whether those that are left go on."""
+        return self.way in ("survive", "both")
+
+    @property
+    def resumes(self) -> bool:
+        """Whether it has a journal."""
+        return self.way in ("journal", "both")
 
     def __str__(self) -> str:
         root = "all" if self.root is None else self.root
@@ -71,8 +81,9 @@ def case_of(seed: int, mpi: str) -> Case:
     """
     draw = random.Random(f"{mpi} {seed}")
     way = draw.choice(WAYS[mpi])
-    attempts = [_attempt(draw, way) for _ in range(draw.randint(1, 3) if way == "journal" else 1)]
-    if way == "journal":
+    resumes = way in ("journal", "both")
+    attempts = [_attempt(draw, way) for _ in range(draw.randint(1, 3) if resumes else 1)]
+    if resumes:
         attempts.append(_attempt(draw, way)._replace(kills=()))
     least = min(attempt.ranks for attempt in attempts)
     root = draw.choice([0, 0, None, least - 1])
@@ -85,4 +96,7 @@ def _attempt(draw: random.Random, way: str) -> Attempt:
     victims = draw.sample(range(ranks), draw.choice([1, 1, 2, most]) if most > 1 else 1)
     lasts = N * COST / ranks + 0.05
     kills = sorted(Kill(draw.uniform(0, 1.2 * lasts), rank) for rank in victims[:most])
-    return Attempt(ranks, draw.choice(SCHEDULES), tuple(kills))
+    schedule = draw.choice(SCHEDULES)
+    if way == "both" and draw.random() < 0.5:  # the whole job at once
+        kills = [Kill(kills[0].after, rank) for rank in range(ranks)]
+    return Attempt(ranks, schedule, tuple(kills))

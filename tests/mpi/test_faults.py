@@ -18,7 +18,7 @@ from mpi4py import MPI
 
 from mpicomp import TransportError, options, plist
 from tests.launch import mpi_beside, run_python, run_ranks
-from tests.mpi.laws import holds, on_root, raised
+from tests.mpi.laws import holds, on_root, raised, together
 
 WORLD = MPI.COMM_WORLD
 PARALLEL = WORLD.size > 1
@@ -109,6 +109,21 @@ def test_while_an_item_runs(fault: Callable[[], None]) -> None:
         with options(schedule=schedule):
             caught = raised(lambda: plist(run(x, fault) for x in range(20)), FAULTS[fault])
         assert "in item 5 (x=5) on rank" in "".join(caught.__notes__)
+
+
+@each_fault
+def test_as_a_value_in_the_place_of_an_item(fault: Callable[[], None]) -> None:
+    def call(schedule: str) -> Any:
+        gen = (run(x, fault) for x in range(20))
+        return plist(gen, schedule=schedule, errors="return", root=None)
+
+    for schedule in ("static", "auto", "af"):
+        if not issubclass(FAULTS[fault], Exception):
+            raised(partial(call, schedule), FAULTS[fault])
+            continue
+        got = call(schedule)
+        together(type(got.pop(5)) is FAULTS[fault], f"{got}")
+        together(got == [*range(5), *range(6, 20)], f"{got}")
 
 
 @each_fault
@@ -203,13 +218,13 @@ SCRIPT = Path(__file__).with_name("faulty.py")
 STOPS = ("item packed", "item unpacked", "running", "result packed", "result unpacked")
 
 
-ENDS = [("exit", stop) for stop in STOPS] + [("kill", STOPS[1]), ("kill", STOPS[3])]
+ENDS = [(how, stop) for how in ("exit", "crash") for stop in STOPS] + [("kill", STOPS[1])]
 
 
 @ends
 @pytest.mark.parametrize(("how", "stop"), ENDS)
 def test_a_process_that_ends_on_the_way_ends_the_job(stop: str, how: str) -> None:
-    supervised = ("-m", "mpicomp", "run") if how == "kill" else ()
+    supervised = ("-m", "mpicomp", "run") if how != "exit" else ()
     done: Any = on_root(lambda: run_ranks(2, [*supervised, SCRIPT, how, stop], timeout=60))
     assert done.returncode != 0
     assert "came through" not in done.stdout

@@ -208,9 +208,8 @@ def apart(comm: MPI.Intracomm, monkeypatch: pytest.MonkeyPatch, way: str) -> MPI
     """A duplicate whose ranks claim in groups: by two, or each for itself."""
     mine = comm.Dup()
     known = world_of(mine)
-    if way == "two-sided":
-        monkeypatch.setenv("MPICOMP_CLAIMS", "two-sided")
-    elif known.comm is not None:
+    monkeypatch.setenv("MPICOMP_CLAIMS", "two-sided" if way == "two-sided" else "shared")
+    if way == "by twos" and known.comm is not None:
         known.node = cast(MPI.Intracomm, known.comm.Split(known.rank // 2, known.rank))
     return mine
 
@@ -226,8 +225,7 @@ def test_groups_that_take_from_one_another(
         holds(got, [uneven(x) for x in range(n)], comm=comm)
     if WORLD.size > 2:
         groups = len(counters.counter_of(world_of(comm)).heads)
-        # where claims do not return soon enough, as on a busy machine, each rank is its own group
-        assert groups == WORLD.size or (way == "by twos" and groups == (WORLD.size + 1) // 2)
+        assert groups == (WORLD.size if way == "two-sided" else (WORLD.size + 1) // 2)
     raised(
         lambda: plist((1 // (x - 5) for x in range(60)), comm=comm, schedule=schedule),
         ZeroDivisionError,

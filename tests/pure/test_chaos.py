@@ -25,8 +25,9 @@ def test_a_seed_gives_a_case_that_can_be_run(mpi: str) -> None:
             assert all(0 <= rank < attempt.ranks for rank in victims)
             assert [kill.after for kill in attempt.kills] == sorted(k.after for k in attempt.kills)
             assert case.way != "survive" or len(victims) < attempt.ranks
-        assert case.way != "journal" or not case.attempts[-1].kills
+        assert not case.resumes or not case.attempts[-1].kills
     assert ways == set(WAYS[mpi])
+    assert ways == {case_of(seed, mpi).way for seed in range(6)}, "the short run leaves one out"
 
 
 @pytest.mark.parametrize(
@@ -41,18 +42,23 @@ def test_outcomes() -> None:
     journal = next(case for seed in SEEDS if (case := case_of(seed, "mpich")).way == "journal")
     plain = next(case for seed in SEEDS if (case := case_of(seed, "mpich")).way == "plain")
     survive = next(case for seed in SEEDS if (case := case_of(seed, "openmpi")).way == "survive")
+    both = next(case for seed in SEEDS if (case := case_of(seed, "openmpi")).way == "both")
     good = Outcome(0, "[1]", "", 1)
-    assert judged(survive, good, "[1]", last=True) == "survived"
-    assert judged(journal, good, "[1]", last=True) == "resumed"
-    assert judged(plain, good._replace(code=9, value=None), "[1]", last=True) == "ended"
+    everyone = Outcome(9, None, "", both.attempts[0].ranks)
+    assert judged(both, both.attempts[0], everyone, "[1]", last=False) == "ended"
+    assert judged(survive, survive.attempts[0], good, "[1]", last=True) == "survived"
+    assert judged(journal, journal.attempts[0], good, "[1]", last=True) == "resumed"
+    ended = good._replace(code=9, value=None)
+    assert judged(plain, plain.attempts[0], ended, "[1]", last=True) == "ended"
     for case, outcome in (
         (plain, good._replace(code=None)),
         (plain, good._replace(value=None)),  # MPICH's exit 0 with nothing to show
         (plain, good._replace(value="[1, 1]")),
         (plain, good._replace(code=9, killed=0)),
         (survive, good._replace(code=9)),
+        (both, good._replace(code=9, killed=both.attempts[0].ranks - 1)),
     ):
-        assert judged(case, outcome, "[1]", last=True) in BAD
+        assert judged(case, case.attempts[0], outcome, "[1]", last=True) in BAD
 
 
 def test_the_serial_values() -> None:
