@@ -21,9 +21,10 @@ from mpicomp.engine.run import Hold, install_guard, nested
 from mpicomp.engine.state import Setup
 from mpicomp.engine.watch import watch
 from mpicomp.errors import OptionError
-from mpicomp.options import AUTO, Options, OwnPlan, chosen
+from mpicomp.options import AUTO, Options, chosen
 from mpicomp.plan.comprehension import take_apart
 from mpicomp.plan.cutting import cut_of
+from mpicomp.plan.own import OwnPlan
 from mpicomp.plan.value import whole
 from mpicomp.wire.waiting import watched_by
 from mpicomp.wire.world import World, world

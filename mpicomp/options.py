@@ -11,7 +11,8 @@ from functools import cache
 from math import inf
 
 from mpicomp import checks
-from mpicomp.errors import OptionError, ScheduleError
+from mpicomp.errors import OptionError
+from mpicomp.plan.own import OwnPlan
 from mpicomp.plan.schedule import parse
 
 TYPE_CHECKING = False
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from mpicomp.journal.journal import Journal
     from mpicomp.journal.stores import Store
     from mpicomp.plan.chunks import PlanLike
-    from mpicomp.plan.decomposition import Decomposition
     from mpicomp.plan.schedule import Schedule
 
     class Common(TypedDict, total=False):
@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 AUTO, WHOLE, SPREAD = "auto", "static", "static,16"
 """The schedule of a verb for which nothing is said: as measured; one run for each rank; for those
 that stop early, all ranks near the front of the serial order."""
+
+
 class options:  # reads as a verb: with options(...)
     """Set defaults for the calls inside a ``with`` block (of this thread or task).
 
@@ -282,41 +284,6 @@ def chosen(given: Common, usual: str = AUTO) -> Options:
     if not given and _current.get() is _DEFAULTS:
         return unsaid(usual)
     return Options(given, usual)
-
-
-class OwnPlan:
-    """A schedule of the user's own: an object with a plan's few methods."""
-
-    kind = "table"
-    chunk = None
-
-    def __init__(self, plan: PlanLike) -> None:
-        self.plan = plan
-
-    def __str__(self) -> str:
-        # not its repr, which may hold an address that differs between ranks
-        kind, plan = type(self.plan).__name__, self.plan
-        return f"{kind}: {plan.n} items in {plan.nchunks} chunks for {plan.p} ranks"
-
-    @property
-    def chunks(self) -> str:
-        """What has to be alike on all ranks: the plan's chunks, the first thousand of them."""
-        return repr([self.plan.span(k) for k in range(min(self.plan.nchunks, 1000))])
-
-    def decomposition(self, n: int, p: int) -> Decomposition:
-        """Refused: nothing is decided beforehand about who takes a chunk."""
-        raise ScheduleError(
-            f'only static schedules say beforehand who takes what, got {self}; write "static"'
-        )
-
-    def plan_for(self, n: int, p: int) -> PlanLike:
-        """The plan, if it is one for n items and p ranks."""
-        if (self.plan.n, self.plan.p) != (n, p):
-            raise OptionError(
-                f"the schedule is a plan of {self.plan.n} items on {self.plan.p} ranks, and there "
-                f"are {n} items and {p} ranks; make it for these"
-            )
-        return self.plan
 
 
 def _schedule(asked: Any, usual: str) -> Schedule | OwnPlan:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
-import pytest_mpi  # type: ignore[import-untyped]
+import pytest_mpi  # type: ignore[import-untyped]  # it ships none
 from hypothesis.errors import UnsatisfiedAssumption
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class InStep:
         """Let the ranks agree after each example of a property."""
         test = getattr(item, "obj", None)
         if hypothesis.is_hypothesis_test(test):
-            handle = test.hypothesis  # type: ignore[union-attr]
+            handle = test.hypothesis  # type: ignore[union-attr]  # it has one
             if not hasattr(handle.inner_test, "in_step"):
                 handle.inner_test = self._example(handle.inner_test)
 
@@ -129,7 +129,7 @@ class InStep:
                 lines = (f"rank {rank}: {told or 'passed'}" for rank, told in enumerate(ranks))
                 raise AssertionError("\n".join(lines))
 
-        example.in_step = True  # type: ignore[attr-defined]
+        example.in_step = True  # type: ignore[attr-defined]  # our mark
         return example
 
     @pytest.hookimpl(wrapper=True)

@@ -27,11 +27,11 @@ from mpicomp.engine.resuming import resume
 from mpicomp.engine.share import at_hand, distribute, replicate, runs_of
 from mpicomp.engine.streamed import rounds
 from mpicomp.errors import OptionError
-from mpicomp.options import OwnPlan
 from mpicomp.plan.chunks import table
 from mpicomp.plan.costing import Cuts, Sorted
 from mpicomp.plan.cutting import cut_of
 from mpicomp.plan.decomposition import Block
+from mpicomp.plan.own import OwnPlan
 from mpicomp.plan.source import Stream
 from mpicomp.plan.spans import SpanSizer
 from mpicomp.plan.spread import own_runs

@@ -8,37 +8,31 @@ from __future__ import annotations
 
 import pickle
 import threading
-from sys import maxsize
 from time import perf_counter
 from typing import Any
 
 from mpicomp.engine.batch import Batch
-from mpicomp.engine.compute import source_note
-from mpicomp.engine.desk import Desk, Load
+from mpicomp.engine.desk import Desk
 from mpicomp.engine.hand import SLOW, Hand, Own
-from mpicomp.engine.pieces import NOTHING, Pieces
-from mpicomp.engine.shelf import Shelf
+from mpicomp.engine.pieces import Pieces
+from mpicomp.engine.stock import Stock
 from mpicomp.plan.failure import Failure, tell
-from mpicomp.plan.flow import PACE, Flow, Outlet
+from mpicomp.plan.flow import Flow, Outlet
 from mpicomp.plan.gulp import Gulp
-from mpicomp.wire.forms import decode, encode
 from mpicomp.wire.mail import Mail, Soon
 from mpicomp.wire.waiting import wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from mpicomp.engine.call import Call
     from mpicomp.engine.run import Hold
-    from mpicomp.engine.shelf import Lot
-    from mpicomp.plan.cutting import Cut, Grant
+    from mpicomp.plan.cutting import Cut
     from mpicomp.wire.world import World
 
 _LISTEN = 0.003  # seconds between two looks of the second thread
 _STRETCH = 0.001  # seconds for which the root works before it looks again
-_LARGE = 1 << 22  # bytes of items in one letter, unless one item has more
-_WIDTH = 4 * PACE  # seconds of work for each rank in the window
 
 
 def work(world: World, call: Call, root: int) -> None:
@@ -88,21 +82,18 @@ class Iterating:
         self._flow = Flow(world.size, cut)
         least = cut.least if cut is not None else 1
         self._outlet = Outlet(ordered, world.size, window, least)
-        self._shelf = Shelf(call.comprehension.source)
+        self._stock = Stock(world, call, self._flow, self._outlet)
         self._mail = Mail(world, world.rank)
-        self._desk = Desk(self._mail, self._flow, self, world.rank, world.size)
+        self._desk = Desk(self._mail, self._flow, self._stock, world.rank, world.size)
         self._pieces = Pieces(world, call)
         self._own = Own(self._put)
         self._computes = call.options.dispatch != "master-only"
-        self._mine: list[tuple[Grant, float]] = []
         self._spent = 0.0
         self._problem: BaseException | None = None
         self._news = False  # the second thread has heard something
-        self._failures: dict[int, tuple[Failure, BaseException | None]] = {}
         self._left: Iterator[Any] = iter(())
         self._each = self._rest = 0  # items that a value, and the end of the piece, complete
         self._gulp = Gulp()
-        self._most = maxsize
         self._lock = threading.RLock()
         self._over = threading.Event()
         self._closed = False
@@ -162,7 +153,7 @@ class Iterating:
     def _something(self) -> bool:
         """Whether there is a reason to look again."""
         with self._lock:
-            return self._news or bool(self._mine) or self._mail.coming().Test()
+            return self._news or bool(self._stock.mine) or self._mail.coming().Test()
 
     def _begin(self, count: int, values: list[Any]) -> Any:
         """Give out the first value of a piece, and get ready for the others."""
@@ -175,7 +166,7 @@ class Iterating:
     def _check_end(self) -> None:
         """Raise what ends the iterator, if it has come to that."""
         if self._outlet.failed:
-            failure, own = self._failures[self._outlet.failed_at or 0]
+            failure, own = self._stock.failures[self._outlet.failed_at or 0]
             self.close(failure)
             if own is not None:
                 tell(own, failure.notes)
@@ -187,14 +178,14 @@ class Iterating:
 
     def _fill(self) -> bool:
         """Read on in the source, as far as the window lets; not for long when somebody waits."""
-        wanted = min(self._outlet.wanted(self._shelf.known), self._flow.wanted())
+        wanted = min(self._outlet.wanted(self._stock.shelf.known), self._flow.wanted())
         if not wanted:
             return False
         count = self._gulp.of(wanted, self._flow.hungry)
         began = perf_counter()
         self._hold.inside()
         try:
-            found = self._shelf.read(count)
+            found = self._stock.shelf.read(count)
         finally:
             self._hold.outside()
         self._gulp.took(perf_counter() - began)
@@ -202,8 +193,8 @@ class Iterating:
             served = self._flow.extend(found)
             if found < count:
                 served += self._flow.close()
-                if self._shelf.failure is not None:
-                    self._failed(self._shelf.known, self._shelf.failure, _source(self._world))
+                if self._stock.shelf.failure is not None:
+                    self._stock.source_failed(self._stock.shelf.known, self._stock.shelf.failure)
             self._desk.hand_out(served)
         return True
 
@@ -229,27 +220,27 @@ class Iterating:
         if done:
             with self._lock:
                 self._flow.done(self._world.rank, self._number, self._spent)
-                self.learn(self._items, self._spent)
+                self._stock.learn(self._items, self._spent)
         return True
 
     def _open(self) -> bool:
         """Begin the next batch of the root's own."""
-        if self._outlet.failed_at is not None and not self._mine:
+        if self._outlet.failed_at is not None and not self._stock.mine:
             return False
-        if not self._mine:
+        if not self._stock.mine:
             grant = self._flow.ready(self._world.rank)
             if grant is None:
                 return False
-            self.keep(grant)
-        grant, _ = self._mine.pop(0)
-        held = self._held(grant)
-        stop = grant.start + held.n
+            self._stock.keep(grant)
+        grant, _ = self._stock.mine.pop(0)
+        lot = self._stock.lot(grant)
+        stop = grant.start + lot.n
         comprehension = self._call.comprehension
-        batch = Batch(grant.number, grant.start, stop, comprehension.one_to_one, self._splits)
-        kind = self._shelf.travelling(held)[0]
-        self._own.open(batch, self._pieces.values(batch, held.source, kind))
-        self._number, self._items, self._spent = grant.number, max(1, held.n), 0.0
-        if held.problem is not None:
+        batch = Batch(grant.number, grant.start, stop, comprehension.one_to_one, self._stock.splits)
+        kind = self._stock.shelf.travelling(lot)[0]
+        self._own.open(batch, self._pieces.values(batch, lot.source, kind))
+        self._number, self._items, self._spent = grant.number, max(1, lot.n), 0.0
+        if lot.problem is not None:
             self._flow.stop(stop)
             if stop > grant.start:
                 self._desk.hand_out(self._flow.returned(self._world.rank, grant.number, stop))
@@ -258,10 +249,6 @@ class Iterating:
                 self._flow.failed(self._world.rank, grant.number, stop)
                 return False
         return True
-
-    @property
-    def _splits(self) -> bool:
-        return self._call.comprehension.source.one_to_one
 
     def _own_failed(self, exc: Exception) -> None:
         batch = self._own.batch
@@ -272,71 +259,11 @@ class Iterating:
             self._put(range(run.start, item), found)
             self._own.batch = None
             self._flow.failed(self._world.rank, batch.number, item)
-            self._failed(item, exc, notes)
+            self._stock.failed(item, exc, notes)
 
     def _put(self, run: range, values: list[Any]) -> None:
         with self._lock:
-            self._outlet.put(run, values)
-            self._shelf.drop(run)
-
-    def _failed(self, item: int, exc: BaseException, notes: tuple[str, ...]) -> None:
-        self._failures.setdefault(item, (Failure(exc, item, notes), exc))
-        self._outlet.fail(item)
-
-    # the other ranks: what the desk asks
-
-    def keep(self, grant: Grant) -> None:
-        self._mine.append((grant, perf_counter()))
-
-    def load(self, grant: Grant, rank: int) -> Load:
-        stop = min(grant.stop, grant.start + self._most)
-        while True:
-            held = self._held(grant._replace(stop=stop))
-            kind, sent = self._shelf.travelling(held)
-            words = [kind, NOTHING, self._call.comprehension.one_to_one, self._splits]
-            if sent is None:
-                return Load(stop, words, ())
-            try:
-                payload = encode(sent, plain=not isinstance(sent, list))
-            except BaseException as exc:
-                if stop - grant.start > 1:  # it is one of the first half, or will be met later
-                    stop = grant.start + (stop - grant.start) // 2
-                    continue
-                note = f"  while item {grant.start} was sent to another rank"
-                self._failed(grant.start, exc, (note,))
-                return Load(grant.start, (), (), ends=True)
-            if payload.nbytes <= _LARGE or stop - grant.start == 1:
-                words[1] = payload.form
-                return Load(grant.start + held.n, words, payload.blobs, held.problem is not None)
-            stop = grant.start + (stop - grant.start) // 2
-            self._most = stop - grant.start
-
-    def _held(self, grant: Grant) -> Lot:
-        held = self._shelf.hold(grant.start, grant.stop)
-        if held.problem is not None:
-            self._failed(grant.start + held.n, held.problem, _source(self._world))
-        return held
-
-    def unload(self, run: range, words: Sequence[int], blobs: Sequence[Any], rank: int) -> None:
-        (form,) = words
-        try:
-            values = decode(form, blobs) if form != NOTHING else []
-        except BaseException as exc:
-            note = f"  in values of items {run.start} to {run.stop - 1}, received from rank {rank}"
-            self._failed(run.start, exc, (note,))
-            self._flow.stop(run.start)
-            return
-        self._put(run, values)
-
-    def fail(self, item: int, blobs: Sequence[Any]) -> None:
-        self._failures.setdefault(item, (pickle.loads(blobs[0]), None))
-        self._outlet.fail(item)
-
-    def unfit(self, rank: int, blobs: Sequence[Any]) -> None:
-        raise pickle.loads(blobs[0]).exception()
-
-    def learn(self, items: int, seconds: float) -> None:
-        self._outlet.widen(self._world.size * _WIDTH * items / max(seconds, 1e-9))
+            self._stock.put(run, values)
 
     # while the root does something else
 
@@ -361,11 +288,7 @@ class Iterating:
             at = batch.give_back()
             if at is not None:
                 self._desk.hand_out(self._flow.returned(rank, batch.number, at))
-        for grant, since in [*self._mine]:
+        for grant, since in [*self._stock.mine]:
             if now - since > SLOW:
-                self._mine.remove((grant, since))
+                self._stock.mine.remove((grant, since))
                 self._desk.hand_out(self._flow.returned(rank, grant.number, grant.start))
-
-
-def _source(world: World) -> tuple[str, ...]:
-    return (source_note(world),)

@@ -13,9 +13,9 @@ from mpicomp.engine.keeping import gaps_of, missing, narrowed, spread
 from mpicomp.engine.master import Master
 from mpicomp.engine.reissued import Parts, lead_again, work_again
 from mpicomp.engine.worker import Current, Worker
-from mpicomp.options import OwnPlan
 from mpicomp.plan.cutting import LEFT_TO_MASTER
 from mpicomp.plan.dispatcher import Dispatcher
+from mpicomp.plan.own import OwnPlan
 from mpicomp.plan.schedule import parse
 from mpicomp.plan.source import Stream
 from mpicomp.wire.transport import NothingSent

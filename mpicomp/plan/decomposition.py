@@ -184,6 +184,11 @@ class Block(Decomposition):
     With q, r = divmod(n, p), the first r ranks hold q + 1 items and the others q: the parts of
     ``numpy.array_split``.  Not ScaLAPACK's blocks of ceil(n/p), which can leave ranks empty.
 
+    Parameters
+    ----------
+    n, p : int
+        Numbers of items and ranks.
+
     Examples
     --------
     >>> Block(10, 4)
@@ -293,6 +298,11 @@ class BlockCyclic(Decomposition):
 
 class Cyclic(BlockCyclic):
     """Items dealt to the ranks one by one: ``schedule="static,1"``, BlockCyclic with b = 1.
+
+    Parameters
+    ----------
+    n, p : int
+        Numbers of items and ranks.
 
     Examples
     --------

@@ -102,8 +102,8 @@ def _delete_item(machine: Machine, _: dis.Instruction) -> None:
 
 def _subscript(machine: Machine, _: dis.Instruction) -> None:
     container, _key = machine.pop(2)
-    shared = isinstance(container, Shared)
-    machine.push(machine.observer.read_item(container) if shared else None)  # type: ignore[arg-type]
+    read = machine.observer.read_item(container) if isinstance(container, Shared) else None
+    machine.push(read)
 
 
 def _binary(machine: Machine, step: dis.Instruction) -> None:

@@ -59,7 +59,7 @@ def refused(xs: Any, schedule: str) -> Any:
 def test_raise_refuses_on_every_rank_before_any_item(source: Any) -> None:
     before = counter
     for schedule in (*SCHEDULES, "dynamic,2"):
-        error = raised(lambda: refused(xs=source, schedule=schedule), SideEffectError)  # noqa: B023
+        error = raised(lambda: refused(xs=source, schedule=schedule), SideEffectError)  # noqa: B023  # called at once
         assert "test_effects.py" in str(error)
     together(counter == before, f"{counter - before} items ran")
 

@@ -394,7 +394,7 @@ def test_trap_9_the_input_is_read_no_further_than_the_buffer() -> None:
         assert sorted(unordered) == [x * x for x in range(50)]
         for wrong in (0, -1, 1.5, "3"):
             with pytest.raises((TypeError, ValueError), match="buffersize"):
-                pool.map(square, [1], buffersize=wrong)  # type: ignore[arg-type]
+                pool.map(square, [1], buffersize=wrong)  # type: ignore[arg-type]  # wrong on purpose
         with pytest.raises(ValueError, match="chunksize"):
             pool.map(square, [1], chunksize=0)
 

@@ -96,7 +96,7 @@ def test_a_bad_call(name: str) -> None:
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_call_on_one_rank(name: str) -> None:
     call, kind, _ = BAD[name]
-    good = lambda: plist(x for x in range(9))  # noqa: E731
+    good = lambda: plist(x for x in range(9))  # noqa: E731  # as those of BAD
     raised(call if LAST else good, kind, CollectiveMismatch)
 
 

@@ -42,7 +42,7 @@ def test_a_verb_inside_an_item() -> None:
 def test_three_deep_and_with_a_collective_of_every_kind() -> None:
     deep = plist(plist(plist(x + y + z for z in [1]) for y in [2]) for x in range(9))
     holds(deep, [[[x + 3]] for x in range(9)])
-    got = plist(float(parray(x * y for y in range(4)).sum()) for x in range(9))  # type: ignore[union-attr]
+    got = plist(float(parray(x * y for y in range(4)).sum()) for x in range(9))  # type: ignore[union-attr]  # serial: never None
     holds(got, [6.0 * x for x in range(9)])
     holds(plist(pany(y == x for y in iter(range(5))) for x in range(9)), [x < 5 for x in range(9)])
 

@@ -279,7 +279,7 @@ def test_of_equal_keys_the_last_value_is_kept_in_the_place_of_the_first() -> Non
     for values in (pairs, pairs[::-1]):
         same_as(lambda: pdict(pair for pair in values), dict(values))
         same_as(lambda: pdict(pair for pair in stream(values)), dict(values))
-        same_as(lambda: pdict([k, v] for k, v in values), dict(values))  # type: ignore[misc]
+        same_as(lambda: pdict([k, v] for k, v in values), dict(values))  # type: ignore[misc]  # a list does as well
     same_as(lambda: pdict((x, x) for x in range(0)), {})
 
 

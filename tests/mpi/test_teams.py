@@ -136,9 +136,9 @@ def test_state_retries_and_verbs_inside() -> None:
 def test_calls_that_cannot_be() -> None:
     wrong: Any
     for wrong in (0, -1, "two", 1.5):
-        raised(lambda: plist((x for x in [1]), ranks_per_item=wrong), OptionError)  # noqa: B023
+        raised(lambda: plist((x for x in [1]), ranks_per_item=wrong), OptionError)  # noqa: B023  # called at once
     for other in ({"timeout": 1}, {"reissue": True}, {"root": "stay"}):
-        raised(lambda: plist((x for x in [1]), ranks_per_item=2, **other), OptionError)  # noqa: B023
+        raised(lambda: plist((x for x in [1]), ranks_per_item=2, **other), OptionError)  # noqa: B023  # called at once
     raised(lambda: pmap(list, range(9), batched=True, ranks_per_item=2), OptionError)
     raised(lambda: [*piter((x for x in [1]), ranks_per_item=2)], OptionError)
     if WORLD.size > 1:

@@ -63,7 +63,7 @@ def test_the_users_communicator_is_used_by_every_verb() -> None:
         together(
             [
                 plist(x for x in xs), pset(x for x in xs), pdict((x, x) for x in xs),
-                parray(x for x in xs).tolist(),  # type: ignore[union-attr]
+                parray(x for x in xs).tolist(),  # type: ignore[union-attr]  # alone: never None
                 psum(x for x in xs), pmin(x for x in xs), pmax(x for x in xs),
                 pany(x < 0 for x in xs), pall(x == mine for x in xs),
                 preduce(max, (x for x in xs)), pmap(abs, xs), gather(xs, scatter(xs)),
@@ -90,11 +90,11 @@ def test_the_pickle_of_mpi4py_is_left_alone_and_that_of_the_user_not_used() -> N
 
     kept = before.dumps, before.loads
     try:
-        before.__init__(fail, fail)  # type: ignore[misc]
+        before.__init__(fail, fail)  # type: ignore[misc]  # how mpi4py sets it
         got = plist(str(x) for x in [*range(20)])
         array = parray(x for x in range(20))
     finally:
-        before.__init__()  # type: ignore[misc]
+        before.__init__()  # type: ignore[misc]  # how mpi4py sets it
     assert MPI.pickle is before
     assert kept == (before.dumps, before.loads)
     assert WORLD.bcast(3) == 3

@@ -648,7 +648,7 @@ def test_a_batch_ends_with_what_it_was_cut_from() -> None:
     job.extend(1)
     assert job.ready(0) == (0, 0, 1)
     job.extend(800)
-    assert [len(job.ready(rank).items) for rank in (1, 2, 3)] == [100] * 3  # type: ignore[union-attr]
+    assert [len(job.ready(rank).items) for rank in (1, 2, 3)] == [100] * 3  # type: ignore[union-attr]  # no None
 
 
 # measured schedules
@@ -842,7 +842,7 @@ def test_a_wrong_word_gets_a_letter(
 
 def test_what_is_no_schedule_gets_a_letter() -> None:
     with pytest.raises(ScheduleError, match='a text or a plan, got 4; write "dynamic,4"'):
-        Dispatcher(4, 10, 2)  # type: ignore[arg-type]
+        Dispatcher(4, 10, 2)  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(ValueError, match="p must be >= 1, got 0"):
         Dispatcher("guided", 10, 0)
 

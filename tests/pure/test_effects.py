@@ -1007,7 +1007,7 @@ def test_every_kind_has_its_words(name: str) -> None:
 
 
 def noisy_sum(log: list[int]) -> list[int] | None:
-    return plist(log.append(x) or x for x in range(3))  # type: ignore[func-returns-value]
+    return plist(log.append(x) or x for x in range(3))  # type: ignore[func-returns-value]  # on purpose
 
 
 def test_a_warning_stands_at_the_line_of_the_effect_once() -> None:
@@ -1057,4 +1057,4 @@ def test_functions_that_combine_or_are_mapped_are_looked_at_too() -> None:
 
 def test_a_wrong_word_is_told() -> None:
     with pytest.raises(OptionError, match='effects must be "warn", "raise" or "ignore", got 3'):
-        plist((x for x in range(3)), effects=3)  # type: ignore[arg-type]
+        plist((x for x in range(3)), effects=3)  # type: ignore[arg-type]  # wrong on purpose

@@ -114,7 +114,7 @@ def test_bytes_that_make_no_exception_are_told() -> None:
 
 def raised() -> ZeroDivisionError:
     try:
-        1 / 0  # noqa: B018
+        1 / 0  # noqa: B018  # for its error
     except ZeroDivisionError as error:
         return error
     raise AssertionError

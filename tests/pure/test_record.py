@@ -120,7 +120,7 @@ def test_events_beyond_32_bits() -> None:
 
 def test_an_array_of_events_is_taken_as_it_is() -> None:
     call = example_call()
-    assert example_call(call.events) == call  # type: ignore[arg-type]
+    assert example_call(call.events) == call  # type: ignore[arg-type]  # beside what is documented
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ schedules = st.sampled_from(SCHEDULES)
 
 def simulated(each: Sequence[float], schedule: str, p: int, **assumed: object) -> Outcome:
     parameters = MEASURED.get(parse(schedule).name, {})
-    return simulate(each, schedule, p, **parameters, **assumed)  # type: ignore[arg-type]
+    return simulate(each, schedule, p, **parameters, **assumed)  # type: ignore[arg-type]  # passed on
 
 
 def rows(outcome: Outcome) -> list[tuple[int, int, int, float, float]]:
@@ -330,7 +330,7 @@ def handed_out_again(
 def test_a_master_as_in_a_second_loop(
     n: int, schedule: str, p: int, message: float, service: float, random: object
 ) -> None:
-    each = [random.uniform(0.1, 5.0) for _ in range(n)]  # type: ignore[attr-defined]
+    each = [random.uniform(0.1, 5.0) for _ in range(n)]  # type: ignore[attr-defined]  # of no class
     outcome = simulate(each, schedule, p, dispatch="master", message=message, service=service)
     again = handed_out_again(each, schedule, p, message, service)
     mine = rows(outcome)
@@ -496,7 +496,7 @@ def test_modelled_costs_have_their_mean_and_spread(text: str, mean: float, sprea
 def test_an_error_says_what_to_write(arguments: dict[str, object], said: str) -> None:
     given: dict[str, object] = {"costs": [1.0] * 3, "schedule": "guided", "ranks": 4}
     with pytest.raises(OptionError, match=said):
-        simulate(**(given | arguments))  # type: ignore[arg-type]
+        simulate(**(given | arguments))  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_errors_of_schedules_are_theirs() -> None:
