@@ -9,8 +9,9 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+from mpicomp.engine.alone import nested
 from mpicomp.engine.collect import Collector
-from mpicomp.engine.run import install_guard, nested
+from mpicomp.engine.run import install_guard
 from mpicomp.engine.wholes import make
 from mpicomp.errors import OptionError
 from mpicomp.options import Options

@@ -13,11 +13,12 @@ from typing import Any
 
 from mpicomp.engine import limit
 from mpicomp.engine.agree import Agreement, check_root
+from mpicomp.engine.alone import Hold, nested
 from mpicomp.engine.call import Call
 from mpicomp.engine.collect import Listed
 from mpicomp.engine.flowing import Iterating, work
 from mpicomp.engine.pieces import one_by_one
-from mpicomp.engine.run import Hold, install_guard, nested
+from mpicomp.engine.run import install_guard
 from mpicomp.engine.state import Setup
 from mpicomp.engine.watch import watch
 from mpicomp.errors import OptionError

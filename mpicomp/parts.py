@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from mpicomp.engine.agree import Agreement, check_root, together
+from mpicomp.engine.alone import alone, nested
 from mpicomp.engine.call import Call
 from mpicomp.engine.collect import Collector, Listed, Row, in_order
 from mpicomp.engine.computing import Computed
-from mpicomp.engine.run import alone, conclude, install_guard, nested
+from mpicomp.engine.run import conclude, install_guard
 from mpicomp.engine.share import at_hand, distribute, runs_of
 from mpicomp.errors import OptionError
 from mpicomp.options import WHOLE, Options
@@ -117,35 +118,8 @@ def scatter(xs: Iterable[Any], /, **options: Unpack[Common]) -> Part:
     """
     ranks = World() if nested() else world(Options.comm_of(options))
 
-    def build() -> Call:
-        chosen = Options(options, WHOLE)
-        for name in options:
-            if name not in _HEARD:  # those of a block around it are for the verbs in the block
-                raise OptionError(
-                    f"scatter computes nothing, and has no {name}=; leave it out, or give it to "
-                    "plist(f(x) for x in xs)"
-                )
-        if chosen.root is None:
-            raise OptionError("scatter needs the rank that has the items: write root=0")
-        check_root(chosen.root, ranks)
-        if chosen.schedule.kind != "static" and "schedule" not in options:
-            chosen.schedule = parse("static")  # a default for verbs that can claim
-        chosen.schedule.decomposition(0, 1)  # raises for one that a scatter cannot follow
-        source = find_source(xs)
-        if source.spread is not None:
-            raise OptionError(
-                "these values lie on the ranks already, whose parts are d.part, at d.indices; "
-                'write d.redistribute("static") to have others, or scatter(d.gather())'
-            )
-        if isinstance(source, Stream) and ranks.rank == chosen.root:
-            source = Data(list(source.iterator))
-        source, problem = at_hand(source) if ranks.rank == chosen.root else (source, None)
-        if problem is not None:
-            raise problem
-        return Call("scatter", Comprehension(iter, source, None), Listed(), chosen)
-
     if ranks.size == 1:
-        call = build()
+        call = _call(xs, options, ranks)
         source = call.comprehension.source
         decomposition = call.options.schedule.decomposition(source.n or 0, 1)
         return Part(_items(source, decomposition, ranks), decomposition, ranks)
@@ -156,7 +130,7 @@ def scatter(xs: Iterable[Any], /, **options: Unpack[Common]) -> Part:
         )
     with alone("scatter"):
         install_guard(ranks)
-        agreed = Agreement(ranks, "scatter", build)
+        agreed = Agreement(ranks, "scatter", lambda: _call(xs, options, ranks))
         agreed.settle()
         call, from_rank, sent = agreed.call, agreed.root, agreed.sent
         source = call.comprehension.source
@@ -170,6 +144,34 @@ def scatter(xs: Iterable[Any], /, **options: Unpack[Common]) -> Part:
                 ranks, lambda: distribute(ranks, source, outline, decomposition, from_rank)
             )
         return Part(_items(source, decomposition, ranks), decomposition, ranks)
+
+
+def _call(xs: Iterable[Any], options: Common, ranks: World) -> Call:
+    chosen = Options(options, WHOLE)
+    for name in options:
+        if name not in _HEARD:  # those of a block around it are for the verbs in the block
+            raise OptionError(
+                f"scatter computes nothing, and has no {name}=; leave it out, or give it to "
+                "plist(f(x) for x in xs)"
+            )
+    if chosen.root is None:
+        raise OptionError("scatter needs the rank that has the items: write root=0")
+    check_root(chosen.root, ranks)
+    if chosen.schedule.kind != "static" and "schedule" not in options:
+        chosen.schedule = parse("static")  # a default for verbs that can claim
+    chosen.schedule.decomposition(0, 1)  # raises for one that a scatter cannot follow
+    source = find_source(xs)
+    if source.spread is not None:
+        raise OptionError(
+            "these values lie on the ranks already, whose parts are d.part, at d.indices; "
+            'write d.redistribute("static") to have others, or scatter(d.gather())'
+        )
+    if isinstance(source, Stream) and ranks.rank == chosen.root:
+        source = Data(list(source.iterator))
+    source, problem = at_hand(source) if ranks.rank == chosen.root else (source, None)
+    if problem is not None:
+        raise problem
+    return Call("scatter", Comprehension(iter, source, None), Listed(), chosen)
 
 
 def _items(source: Source, decomposition: Decomposition, ranks: World) -> Any:

@@ -26,8 +26,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mpicomp.engine.alone import Hold
     from mpicomp.engine.call import Call
-    from mpicomp.engine.run import Hold
     from mpicomp.plan.cutting import Cut
     from mpicomp.wire.world import World
 

@@ -10,15 +10,13 @@ A verb that is called inside an item runs serially, and so does every verb in a 
 
 from __future__ import annotations
 
-import sys
-import threading
-from contextlib import nullcontext
 from time import perf_counter
 from typing import Any
 
 from mpicomp.engine import limit, metering
 from mpicomp.engine.agree import Agreement, blamed, check_root, check_source, place, raise_first
 from mpicomp.engine.ahead import ahead
+from mpicomp.engine.alone import alone, frame_inside, nested
 from mpicomp.engine.auto import remember
 from mpicomp.engine.call import LEAVE, Call, unpack
 from mpicomp.engine.compute import Caught, at_work, compute, drain, source_note
@@ -36,7 +34,6 @@ from mpicomp.engine.stopping import Listening, stopped
 from mpicomp.engine.teams import in_teams
 from mpicomp.engine.timing import keep
 from mpicomp.engine.watch import watch
-from mpicomp.errors import ConcurrentCallError
 from mpicomp.plan.failure import tell
 from mpicomp.plan.source import Stream
 from mpicomp.wire import guard
@@ -47,16 +44,10 @@ from mpicomp.wire.world import World, world
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
     from mpi4py import MPI
 
     Before = Callable[[Call, Computed], tuple[Call, Computed]]  # the results are brought together
-
-
-_busy = threading.Lock()
-_owner = 0  # the thread inside a parallel call
-_held = ""  # what holds the ranks between two parts of its work, and how to end it
 
 
 def run(verb: str, comm: MPI.Intracomm | None, build: Callable[[], Call]) -> Any:
@@ -118,85 +109,15 @@ def _by_itself(ranks: World, build: Callable[[], Call]) -> Any:
         meter.drop()
 
 
-def nested() -> bool:
-    """Whether this thread is inside an item of a parallel call."""
-    return _owner == threading.get_ident()
-
-
 def install_guard(ranks: World) -> None:
     """See to it that a rank which dies, or ends, leaves nobody waiting."""
-    guard.install(ranks, LEAVE, _at_work)
+    guard.install(ranks, LEAVE, _place)
 
 
-def _at_work() -> str:
-    frame = sys._current_frames().get(_owner)
+def _place() -> str:
+    """Where the items of this process are, for those who wait for it."""
+    frame = frame_inside()
     return at_work(frame) if frame is not None else ""
-
-
-class alone:  # reads as a clause: with alone(verb)
-    """Keeps a second thread out while one is in a parallel call."""
-
-    def __init__(self, verb: str) -> None:
-        self.verb = verb
-
-    def __enter__(self) -> None:
-        global _owner
-        if not _busy.acquire(blocking=False):
-            if _held:
-                raise ConcurrentCallError(f"{self.verb} was called while {_held}")
-            raise ConcurrentCallError(
-                f"{self.verb} was called from thread {threading.current_thread().name!r} while "
-                "another thread is in a parallel call: their messages would mix; "
-                "call from one thread, one call after the other"
-            )
-        _owner = threading.get_ident()
-
-    def __exit__(self, *_: object) -> None:
-        global _owner
-        _owner = 0
-        _busy.release()
-
-
-class Hold(alone):
-    """The same for work in parts, such as an iterator's: it keeps the ranks in between too.
-
-    Parameters
-    ----------
-    verb : str
-    under_way : str
-        What to tell who makes a call meanwhile: what holds the ranks, and how to end that.
-    around : context manager, optional
-        Entered for as long as this thread runs items, each time.
-    """
-
-    def __init__(
-        self, verb: str, under_way: str, around: AbstractContextManager[Any] | None = None
-    ) -> None:
-        super().__init__(verb)
-        self._under_way = under_way
-        self._around = around or nullcontext()
-
-    def __enter__(self) -> None:
-        global _held
-        super().__enter__()
-        _held = self._under_way
-
-    def __exit__(self, *_: object) -> None:
-        global _held
-        _held = ""
-        super().__exit__()
-
-    def inside(self) -> None:
-        """From now on this thread runs items: verbs in them are serial."""
-        global _owner
-        _owner = threading.get_ident()
-        self._around.__enter__()
-
-    def outside(self) -> None:
-        """From now on nobody does."""
-        global _owner
-        self._around.__exit__(None, None, None)
-        _owner = 0
 
 
 def serial(ranks: World, call: Call) -> Any:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from mpicomp.engine.agree import Agreement, check_root, close
+from mpicomp.engine.alone import alone
 from mpicomp.engine.call import Call
 from mpicomp.engine.computing import Computed
 from mpicomp.engine.distributed import Distributed, _Whole, next_number
-from mpicomp.engine.run import alone, conclude
+from mpicomp.engine.run import conclude
 from mpicomp.engine.share import runs_of
 from mpicomp.errors import ComprehensionError
 from mpicomp.plan.source import is_array

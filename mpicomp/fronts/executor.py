@@ -15,7 +15,7 @@ from typing import Any
 from weakref import ref
 
 from mpicomp.engine.agree import check_root
-from mpicomp.engine.run import nested
+from mpicomp.engine.alone import nested
 from mpicomp.errors import OptionError
 from mpicomp.fronts import meeting
 from mpicomp.fronts.mapping import Results, flat, in_chunks

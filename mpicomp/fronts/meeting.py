@@ -11,9 +11,10 @@ from concurrent.futures import BrokenExecutor
 from typing import Any, NamedTuple
 
 from mpicomp.engine.agree import raise_from
+from mpicomp.engine.alone import Hold
 from mpicomp.engine.call import BEGIN, STAND_BY, Header, disagree, unpack
 from mpicomp.engine.hand import Hand
-from mpicomp.engine.run import Hold, install_guard
+from mpicomp.engine.run import install_guard
 from mpicomp.fronts.parcel import packed, unpacked
 from mpicomp.fronts.worker import Tasks, failure_of
 from mpicomp.plan.comprehension import digest_of

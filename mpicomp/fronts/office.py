@@ -31,7 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mpicomp.engine.run import Hold
+    from mpicomp.engine.alone import Hold
     from mpicomp.plan.cutting import Grant
     from mpicomp.wire.world import World
 

@@ -16,13 +16,14 @@ from mpi4py import MPI
 
 import mpicomp
 from mpicomp.engine.agree import Agreement
+from mpicomp.engine.alone import alone
 from mpicomp.engine.arrayed import Arrayed
 from mpicomp.engine.call import Call
 from mpicomp.engine.collect import Collector, Listed, dict_of
 from mpicomp.engine.computing import computed
 from mpicomp.engine.keeping import Keeper
 from mpicomp.engine.reducing import Folded, Searched, Summed, picked
-from mpicomp.engine.run import alone, conclude
+from mpicomp.engine.run import conclude
 from mpicomp.options import Options
 from mpicomp.plan.comprehension import take_apart
 from mpicomp.plan.gaps import Gaps
