@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.__main__ import Outcome, Run, always_skipped, table
+from tests.__main__ import MOST, RANKS, Outcome, Run, always_skipped, planned, rank_tests, table
 from tests.launch import OF_A_JOB, ROOT, run_python, run_ranks
 
 
@@ -128,6 +128,26 @@ def test_a_test_that_no_run_performs_is_named() -> None:
     one = Outcome(Run(("mpi",), "mpich", 1), 0, 1.0, {"a": "skipped", "b": "skipped"})
     two = Outcome(Run(("mpi",), "mpich", 2), 0, 1.0, {"a": "skipped", "b": "passed"})
     assert always_skipped([one, two]) == ["a"]
+
+
+def test_on_most_ranks_each_file_runs_with_one_of_the_two() -> None:
+    runs = [run for run in planned(None, ["mpich", "openmpi"], None) if run.ranks]
+    assert [(run.mpi, run.ranks) for run in runs] == [
+        (mpi, n) for mpi in ("mpich", "openmpi") for n in RANKS
+    ]
+    halves = [run.files for run in runs if run.ranks == MOST]
+    assert sorted(halves[0] + halves[1]) == sorted(rank_tests())
+    assert abs(len(halves[0]) - len(halves[1])) <= 1
+    assert not any(run.files for run in runs if run.ranks != MOST)
+
+
+@pytest.mark.parametrize(
+    ("mpis", "ranks"), [(["mpich"], None), (["openmpi"], [5]), (["mpich", "openmpi"], [5])]
+)
+def test_a_run_that_is_asked_for_has_all_files(mpis: list[str], ranks: list[int] | None) -> None:
+    runs = [run for run in planned(["mpi"], mpis, ranks) if run.ranks == MOST]
+    assert [run.mpi for run in runs] == mpis
+    assert not any(run.files for run in runs)
 
 
 def test_a_run_without_a_report_counts_as_a_failure() -> None:
