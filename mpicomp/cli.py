@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any, NamedTuple
 
-from mpicomp import bench, info, launch, program, slurm
+from mpicomp import bench, info, installed, launch, program, slurm
 from mpicomp._version import version
 from mpicomp.doctor import commandline as doctor
 from mpicomp.errors import LaunchError
@@ -142,7 +142,7 @@ def _parser() -> ArgumentParser:
     about = "A list comprehension on every core of a cluster."
     parser = ArgumentParser(prog="mpicomp", description=about, epilog=_EXAMPLES, **style)
     parser.add_argument("--version", action="version", version=f"mpicomp {version}")
-    parser.set_defaults(before=lambda _: None, refused=_refused)
+    parser.set_defaults(before=lambda _: installed.check_srun(), refused=_refused)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, command in _COMMANDS.items():
         first = command.about.partition("\n")[0]

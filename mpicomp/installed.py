@@ -57,7 +57,25 @@ def is_of_open_mpi(mpiexec: str) -> bool:
 
 def library() -> str:
     """Name of the MPI library that mpi4py loads, without starting it here; "" if there is none."""
-    return library_name(_says([sys.executable, "-c", _LIBRARY]))
+    return library_name(_library_says())
+
+
+def check_srun() -> None:
+    """Before MPI starts on a rank: raise `LaunchError` where srun does not speak as this MPI does.
+
+    An MPICH without PMIx would end the process in ``MPI_Init``.  The other way round nothing is
+    lost: Open MPI under another PMI is noticed when it has started (`mpicomp.wire.started`).
+    """
+    if "PMIX_RANK" not in os.environ or "SLURM_STEP_NUM_TASKS" not in os.environ:
+        return
+    if "PMI_RANK" in os.environ or "OMPI_COMM_WORLD_SIZE" in os.environ:
+        return  # an mpiexec has started it
+    said = _library_says()
+    if said.startswith("MPICH") and "pmix" not in said.lower():
+        raise LaunchError(
+            f"srun --mpi=pmix has started this rank, and {library_name(said)} does not speak PMIx; "
+            "write srun --mpi=pmi2, or in the batch script mpicomp run -n $SLURM_NTASKS"
+        )
 
 
 def without_library() -> str:
@@ -91,6 +109,10 @@ def library_name(version: str) -> str:
     'Open MPI v5.0.11'
     """
     return " ".join(version.partition("\n")[0].partition(",")[0].split())
+
+
+def _library_says() -> str:
+    return _says([sys.executable, "-c", _LIBRARY])
 
 
 def _says(command: list[str]) -> str:

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 RANK = "rank"
 """The first argument of a process that `start` has started."""
 
-_JOBS = ("SLURM_JOB_ID", "PBS_NODEFILE", "LSB_DJOB_HOSTFILE", "HYDRA_HOST_FILE")
+_JOBS = (
+    "SLURM_JOB_ID", "PBS_NODEFILE", "LSB_DJOB_HOSTFILE", "LSB_MCPU_HOSTS", "PE_HOSTFILE",
+    "HYDRA_HOST_FILE",
+)  # fmt: skip
 _AS_ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 _ON_ONE_MACHINE = {
     "OMPI_MCA_btl": "^ofi",  # its start sleeps a second
@@ -100,7 +103,8 @@ def check_surviving() -> None:
     if world().watch is None and world().size > 1:
         raise LaunchError(
             "--fault-tolerant was asked for in ranks that were started without it; write "
-            "mpiexec --with-ft ulfm (Open MPI 5), or leave out the launcher"
+            "mpiexec --with-ft ulfm (Open MPI 5), or leave out the launcher (srun cannot: it ends "
+            "all ranks when one dies)"
         )
 
 

@@ -36,6 +36,10 @@ VALUED = {
 """Options of sbatch whose value may be a word of its own; others are written ``--name=value``."""
 _OURS = {"--srun", "--submit", "--help", "-h"}
 _NO_PROGRAM = "expected a script; write mpicomp slurm {} --nodes 2 script.py"
+_NOT_BY_SRUN = (
+    "the template {} starts its ranks by Open MPI's own mpiexec: srun would end all of them with "
+    "the first one that dies; leave out --srun"
+)
 _LINE = re.compile(r"#SBATCH (--[a-z-]+)(=\S*)?(.*)\n")
 _PYTHON = re.compile(r"# source .*\n")
 
@@ -160,6 +164,8 @@ def main(asked: Namespace) -> int:
         parser.error(_NO_PROGRAM.format(asked.template))
     if program[:1] and not program[0].startswith("-") and not os.path.exists(program[0]):
         parser.error(f"there is no {program[0]!r} here; write the path of the script")
+    if asked.srun and "LAUNCH:-" not in text:
+        parser.error(_NOT_BY_SRUN.format(asked.template))
     script = filled(text, options, program, _by_srun() if asked.srun else "")
     if not asked.submit:
         print(script, end="")

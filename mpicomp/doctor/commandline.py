@@ -8,6 +8,7 @@ import sys
 import time
 
 from mpicomp import installed
+from mpicomp.doctor.batch import places
 from mpicomp.doctor.findings import PROBLEM, Finding, Job, findings
 from mpicomp.wire.threads import cores
 from mpicomp.wire.world import world
@@ -56,14 +57,12 @@ def refused(asked: Namespace, error: LaunchError) -> int:
 
 
 def _usual() -> int:
-    tasks = os.environ.get("SLURM_NTASKS", "")
-    return int(tasks) if tasks.isdecimal() else max(2, len(cores()))
+    return places(os.environ).total or max(2, len(cores()))
 
 
 def _ready(asked: Namespace) -> None:
     """Before ranks are started: are there as many places as are asked for?"""
-    tasks = os.environ.get("SLURM_NTASKS", "")
-    if asked.n and tasks.isdecimal() and asked.n > int(tasks):
+    if asked.n and 0 < places(os.environ).total < asked.n:
         from mpicomp.doctor.facts import of_this_process
 
         sys.exit(_told(of_this_process("", asked.n, asked.script), asked))
@@ -73,6 +72,7 @@ def _before(_: Namespace) -> None:
     """Before MPI starts on a rank: some libraries end the process there and then."""
     from mpicomp.doctor.facts import speaks
 
+    installed.check_srun()
     if "PMIX_RANK" not in os.environ or "Open MPI" in (name := installed.library()):
         return
     if not speaks():

@@ -16,6 +16,7 @@ from typing import Any
 
 from mpicomp import installed
 from mpicomp._version import version
+from mpicomp.doctor.batch import places
 from mpicomp.doctor.findings import Job, Rank
 from mpicomp.errors import LaunchError
 from mpicomp.wire.counter import Counter
@@ -55,8 +56,7 @@ def of_job(world: World, script: str | None) -> Job | None:
 def of_this_process(refused: str, asked: int, script: str | None) -> Job:
     """What one process knows where ranks were refused, or not started."""
     mine = _mine(World(), script, started=False)
-    tasks = 0 if launched() else _number("SLURM_NTASKS")  # in a rank it counts something else
-    return _job((mine,), script, {})._replace(refused=refused, asked=asked, tasks=tasks)
+    return _job((mine,), script, {})._replace(refused=refused, asked=asked)
 
 
 def speaks() -> bool:
@@ -69,8 +69,11 @@ def _job(ranks: tuple[Rank, ...], script: str | None, packages: dict[str, dict[s
     with suppress(LaunchError):
         launcher = installed.find_mpiexec()
     on_path, owner = installed.on_path()
-    nodes = _number("SLURM_JOB_NUM_NODES")
-    return Job(ranks, script, packages, launcher, on_path, owner, nodes=nodes)
+    given = places(os.environ)
+    job = Job(ranks, script, packages, launcher, on_path, owner, batch=given.system)
+    # in a rank SLURM_NTASKS counts something else
+    tasks = 0 if launched() and given.system == "Slurm" else given.total
+    return job._replace(tasks=tasks, nodes=given.nodes, slots=given.hosts)
 
 
 def _mine(world: World, script: str | None, started: bool = True) -> Rank:

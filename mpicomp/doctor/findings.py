@@ -10,6 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from mpicomp.doctor.batch import ASK
+
 PROBLEM, WARNING, NOTE = "problem", "warning", "note"
 SMALL = 64 << 20
 """Bytes of shared memory below which MPIs fail to start, or fail later."""
@@ -53,8 +55,10 @@ class Job(NamedTuple):
     on_path: str | None = None  # the launcher that the shell would find, and whose it is
     owner: str = ""
     asked: int = 0  # ranks; 0: nobody said
-    tasks: int = 0  # of the batch job; 0: this is none
+    batch: str = ""  # the batch system's name; "": this is no job of one
+    tasks: int = 0  # ranks for which the batch job has places; 0: nobody knows
     nodes: int = 0
+    slots: Mapping[str, int] = {}  # those places by host, where that is known
     refused: str = ""  # why the ranks were not started, or cannot work
 
 
@@ -135,14 +139,37 @@ def _path(job: Job) -> Iterator[Finding]:
 
 def _slots(job: Job) -> Iterator[Finding]:
     ranks = max(job.asked, job.ranks[0].size)
+    ask = ASK.get(job.batch, ASK["Slurm"])
     if 0 < job.tasks < ranks:
-        text = f"{ranks} ranks are asked for, and the batch job has {job.tasks} tasks"
-        yield Finding(PROBLEM, "slots", text, f"write sbatch --ntasks={ranks}, or -n {job.tasks}")
+        what = "tasks" if job.batch == "Slurm" else "slots"
+        text = f"{ranks} ranks are asked for, and the batch job has {job.tasks} {what}"
+        yield Finding(PROBLEM, "slots", text, f"write {ask.format(n=ranks)}; or -n {job.tasks}")
+        return
+    crowded = [*_places(job, ask.format(n=ranks))]
+    yield from crowded
     used = {rank.node for rank in job.ranks}
-    if job.ranks[0].size > 1 and len(used) < min(job.nodes, ranks):
+    if not crowded and job.ranks[0].size > 1 and len(used) < min(job.nodes, ranks):
         text = f"the job has {job.nodes} nodes, and all ranks are on {', '.join(sorted(used))}"
-        cure = "this mpiexec does not see the batch system: use srun, or a host file"
-        yield Finding(WARNING, "slots", text, cure)
+        way = "use srun, or a host file" if job.batch in ("", "Slurm") else "give it a host file"
+        yield Finding(
+            WARNING, "slots", text, f"this mpiexec does not see the batch system: {way}"
+        )
+
+
+def _places(job: Job, ask: str) -> Iterator[Finding]:
+    """More ranks on a host than places there; ranks where the job has none."""
+    places = {host.partition(".")[0]: number for host, number in job.slots.items()}
+    if not places or job.ranks[0].size == 1:
+        return
+    for host, ranks in _hosts(job).items():
+        number = places.get(host.partition(".")[0], 0)
+        if len(ranks) > number:
+            text = (
+                f"{len(ranks)} ranks are on {host}, where the batch job has "
+                f"{_number(number, 'slot') if number else 'none of its slots'}"
+            )
+            cure = f"let mpiexec read the batch system's list of hosts, or write {ask}"
+            yield Finding(WARNING, "slots", text, cure)
 
 
 def _crowd(job: Job) -> Iterator[Finding]:
@@ -152,8 +179,10 @@ def _crowd(job: Job) -> Iterator[Finding]:
         if len(ranks) > len(cores):
             bound = any(rank.cores != ranks[0].cores for rank in ranks)
             cure = f"start {len(cores)} ranks here"
-            if job.nodes:
+            if job.batch == "Slurm":
                 cure += ", or ask for more: sbatch --cpus-per-task, --ntasks-per-node"
+            elif job.batch:
+                cure += f", or ask for more: {ASK[job.batch].format(n=len(ranks))}"
             if bound or len(cores) == 1:
                 cure += "; if the launcher binds them so: mpiexec --bind-to none"
             text = f"{len(ranks)} ranks share {_number(len(cores), 'core')} of {host}"

@@ -46,7 +46,7 @@ def caption(layout: Decomposition) -> str:
     """What is drawn, in one line."""
     step = shown(layout.n).step
     every = "" if step == 1 else f"; every {step}th item is shown"
-    return f"{layout!r}: {layout.n} items on {layout.p} ranks{every}"
+    return f"{layout!r}: {layout.n} items on {layout.p} ranks; the number is an item's rank{every}"
 
 
 def colour(rank: int, p: int) -> str:

@@ -40,7 +40,7 @@ def check_launch(size: int, library: str) -> None:
         return
     cure = (
         "srun --mpi=pmi2 (MPICH, Intel MPI) or srun --mpi=pmix (Open MPI), or mpiexec"
-        if name.startswith("SLURM")
+        if name.startswith("SLURM") or os.environ.get("SLURM_STEP_NUM_TASKS") == str(expected)
         else "the mpiexec that belongs to this MPI: mpicomp run -n N script.py finds it"
     )
     raise LaunchError(

@@ -17,6 +17,7 @@ from zipfile import ZipFile
 import pytest
 
 from mpicomp import __version__
+from mpicomp.cli import main
 from mpicomp.launch import settings
 from mpicomp.wire.threads import cores
 from tests.launch import ROOT, environment, guarded, mpi_beside, mpiexec, run_python, run_ranks
@@ -24,6 +25,21 @@ from tests.launch import ROOT, environment, guarded, mpi_beside, mpiexec, run_py
 LIMIT = 60  # seconds; what hangs is ended, and fails its test
 
 Done = subprocess.CompletedProcess[str]
+
+ONE_BY_ONE = """if True:
+    import json, sys
+    from contextlib import redirect_stderr, redirect_stdout
+    from io import StringIO
+    from mpicomp.cli import main
+    out, told = sys.stdout, []
+    for line in json.loads(sys.argv[1]):
+        with redirect_stdout(StringIO()) as said, redirect_stderr(StringIO()) as err:
+            code = main(line)
+        told.append((line, code, said.getvalue(), err.getvalue()))
+    from mpicomp import world
+    if world().rank == 0:
+        print(json.dumps(told), file=out)
+"""
 
 alone_and_on_2_ranks = pytest.mark.parametrize("n", [1, 2])
 
@@ -34,6 +50,17 @@ def mpicomp(*args: str | Path, **options: Any) -> Done:
 
 def run(n: int, *args: str | Path, **options: Any) -> Done:
     return mpicomp("run", "-n", str(n), *args, **options)
+
+
+def in_turn(n: int | None, lines: list[list[str]]) -> list[Done]:
+    """What each of several command lines does in one process, or on the same *n* ranks; of rank 0.
+
+    A line that fails is no reason not to go on: the next one finds the ranks as they were.
+    """
+    program = ["-c", ONE_BY_ONE, json.dumps(lines)]
+    done = run_ranks(n, program, timeout=LIMIT) if n else run_python(program, timeout=LIMIT)
+    assert done.stdout, done.stderr
+    return [Done(*told) for told in json.loads(done.stdout)]
 
 
 # --- the same as under python --------------------------------------------------------------------
@@ -60,30 +87,30 @@ def programs(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@alone_and_on_2_ranks
 @pytest.mark.parametrize(
-    "program",
+    ("program", "sizes"),
     [
-        ["script.py"],
-        ["elsewhere/link.py"],
-        ["package/module.py", "-m", "x"],
-        ["{here}/package"],
-        ["{here}/packed.zip"],
-        ["-m", "package", "-c"],
-        ["-m", "package.module"],
-        ["-c", SEEN],
+        (["script.py"], [1, 2]),
+        (["elsewhere/link.py"], [1]),
+        (["package/module.py", "-m", "x"], [1]),
+        (["{here}/package"], [1]),
+        (["{here}/packed.zip"], [1, 2]),
+        (["-m", "package", "-c"], [1]),
+        (["-m", "package.module"], [1, 2]),
+        (["-c", SEEN], [1, 2]),
     ],
-    ids=lambda program: " ".join(program[:2])[:12],
+    ids=lambda value: " ".join(map(str, value))[:12],
 )
 def test_a_program_sees_what_it_sees_under_python(
-    programs: Path, program: list[str], n: int
+    programs: Path, program: list[str], sizes: list[int]
 ) -> None:
     command = [word.replace("{here}", str(programs)) for word in program]
     command += ["-n", "7", "--help", "a b"]
-    expected = run_python(command, cwd=programs)
-    done = run(n, *command, cwd=programs)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == expected.stdout * n
+    expected = run_python(command, cwd=programs).stdout
+    for n in sizes:
+        done = run(n, *command, cwd=programs)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == expected * n
 
 
 def test_arguments_arrive_as_they_were_given() -> None:
@@ -149,24 +176,31 @@ def test_a_line_is_seen_as_soon_as_it_is_printed(tmp_path: Path) -> None:
 # --- how it ends ---------------------------------------------------------------------------------
 
 
-@alone_and_on_2_ranks
-@pytest.mark.parametrize(
-    ("ending", "code", "said"),
-    [
-        ("pass", 0, ""),
-        ("sys.exit()", 0, ""),
-        ("sys.exit(0)", 0, ""),
-        ("sys.exit(3)", 3, ""),
-        ("sys.exit(-1)", 255, ""),
-        ("sys.exit('that is why')", 1, "that is why"),
-        ("raise ValueError('that is why')", 1, "ValueError: that is why"),
-        ("raise KeyboardInterrupt", 130, "KeyboardInterrupt"),
-    ],
-)
-def test_the_exit_code_is_that_of_the_program(ending: str, code: int, said: str, n: int) -> None:
-    done = run(n, "-c", f"import sys; print('done'); {ending}")
-    assert done.returncode == code
-    assert done.stdout == "done\n" * n
+ENDINGS = {  # how a program ends: its exit code, and what it says
+    "pass": (0, ""),
+    "sys.exit()": (0, ""),
+    "sys.exit(0)": (0, ""),
+    "sys.exit(3)": (3, ""),
+    "sys.exit(-1)": (255, ""),
+    "sys.exit('that is why')": (1, "that is why"),
+    "raise ValueError('that is why')": (1, "ValueError: that is why"),
+    "raise KeyboardInterrupt": (130, "KeyboardInterrupt"),
+}
+ON_RANKS = ("pass", "sys.exit(-1)", "sys.exit('that is why')", "raise KeyboardInterrupt")
+
+
+def test_the_exit_code_is_that_of_the_program() -> None:
+    lines = [["run", "-n", "1", "-c", f"import sys; print('done'); {how}"] for how in ENDINGS]
+    for (code, said), done in zip(ENDINGS.values(), in_turn(None, lines), strict=True):
+        assert (done.returncode, done.stdout) == (code, "done\n")
+        assert said in done.stderr
+
+
+@pytest.mark.parametrize("ending", ON_RANKS)
+def test_the_exit_code_is_that_of_all_ranks(ending: str) -> None:
+    code, said = ENDINGS[ending]
+    done = run(2, "-c", f"import sys; print('done'); {ending}")
+    assert (done.returncode, done.stdout) == (code, "done\n" * 2)
     assert said in done.stderr
     assert "MPI_A" not in done.stderr  # they end together, none is aborted
 
@@ -177,18 +211,21 @@ WAITS = {
 }
 
 
-@pytest.mark.parametrize("before", ["", "plist(x for x in range(9))"], ids=["first", "later"])
-@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+FIRST, LATER = "", WAITS["verb"]
+RAISES, EXITS = ("raise ValueError('that is why')", 1), ("sys.exit(3)", 3)
+
+
 @pytest.mark.parametrize(
-    ("ending", "code", "said"),
-    [("raise ValueError('that is why')", 1, "ValueError: that is why"), ("sys.exit(3)", 3, "")],
-)
-def test_one_rank_that_fails_ends_all(
-    before: str, wait: str, ending: str, code: int, said: str
-) -> None:
-    done = run(3, "-c", failing_on_rank_1(before, ending, wait))
+    ("before", "wait", "how"),  # each two of these meet
+    [(FIRST, "verb", RAISES), (LATER, "barrier", RAISES), (LATER, "verb", EXITS),
+     (FIRST, "barrier", EXITS)],
+    ids=["first verb", "later barrier", "later verb", "first barrier"],
+)  # fmt: skip
+def test_one_rank_that_fails_ends_all(before: str, wait: str, how: tuple[str, int]) -> None:
+    ending, code = how
+    done = run(3, "-c", failing_on_rank_1(before, ending, WAITS[wait]))
     assert done.returncode == code
-    assert said in done.stderr
+    assert ("ValueError: that is why" in done.stderr) == (how == RAISES)
     assert "they came through" not in done.stdout
 
 
@@ -205,9 +242,8 @@ def failing_on_rank_1(before: str, ending: str, wait: str) -> str:
     """
 
 
-@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
-def test_one_rank_that_leaves_without_a_word_ends_all(wait: str) -> None:
-    done = run(3, "-c", failing_on_rank_1("", "os._exit(3)", wait))
+def test_one_rank_that_leaves_without_a_word_ends_all() -> None:
+    done = run(3, "-c", failing_on_rank_1("", "os._exit(3)", WAITS["verb"]))
     assert done.returncode != 0
     assert "they came through" not in done.stdout
 
@@ -325,11 +361,15 @@ def test_a_missing_module_is_told() -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_command_line_that_cannot_be_understood(args: list[str], said: str) -> None:
-    done = mpicomp(*args)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_command_line_that_cannot_be_understood(
+    args: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:  # before anything is started, so in this process
+        main(args)
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
 
 
 # --- which MPI -----------------------------------------------------------------------------------
@@ -456,58 +496,64 @@ def test_another_number_than_the_launchers_is_refused() -> None:
 # --- eval ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [None, 3])
-@pytest.mark.parametrize(
-    ("args", "printed"),
-    [
-        (["x*x for x in range(10) if x % 3"], "[1, 4, 16, 25, 49, 64]"),
-        (["(x, y) for x in 'ab' for y in range(2)"], "[('a', 0), ('a', 1), ('b', 0), ('b', 1)]"),
-        (["(-x for x in range(3))"], "[0, -1, -2]"),
-        (["-n for n in range(3)"], "[0, -1, -2]"),
-        (["x for x in ()"], "[]"),
-        (["--lines", "x for x in ()"], ""),
-        (["--lines", "2 * x for x in 'ab'"], "aa\nbb"),
-        (["--verb", "psum", "x for x in range(1000)"], "499500"),
-        (["--verb", "psum", "--lines", "x for x in range(1000)"], "499500"),
-        (["--verb", "pmin", "--lines", "x for x in ['b', 'a']"], "a"),
-        (["--verb", "pmax", "x % 7 for x in range(100)"], "6"),
-        (["--verb", "pany", "x > 5 for x in range(10)"], "True"),
-        (["--verb", "pall", "x > 5 for x in range(10)"], "False"),
-        (["--verb", "pset", "x % 1 for x in range(10)"], "{0}"),
-        (["--verb", "pdict", "--lines", "(x, x * x) for x in range(3)"], "0 0\n1 1\n2 4"),
-        (["--verb", "parray", "x for x in range(3)"], "array([0., 1., 2.])"),
-        (["--verb", "parray", "--lines", "x for x in range(2)"], "0.0\n1.0"),
-        (["--import", "math", "--import", "numpy as np", "math.floor(np.exp(x)) for x in (0, 1)"],
-         "[1, 2]"),
-        (["--setup", "class C:\n  def __repr__(self): return 'c'", "C() for _ in range(3)"],
-         "[c, c, c]"),
-    ],
-    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
-)  # fmt: skip
-def test_eval(n: int | None, args: list[str], printed: str) -> None:
-    done = mpicomp("eval", *([] if n is None else ["-n", str(n)]), *args)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == (printed and printed + "\n")
+EVALUATED: list[tuple[list[str], str]] = [
+    (["x*x for x in range(10) if x % 3"], "[1, 4, 16, 25, 49, 64]"),
+    (["(x, y) for x in 'ab' for y in range(2)"], "[('a', 0), ('a', 1), ('b', 0), ('b', 1)]"),
+    (["(-x for x in range(3))"], "[0, -1, -2]"),
+    (["-n for n in range(3)"], "[0, -1, -2]"),
+    (["x for x in ()"], "[]"),
+    (["--lines", "x for x in ()"], ""),
+    (["--lines", "2 * x for x in 'ab'"], "aa\nbb"),
+    (["--verb", "psum", "x for x in range(1000)"], "499500"),
+    (["--verb", "psum", "--lines", "x for x in range(1000)"], "499500"),
+    (["--verb", "pmin", "--lines", "x for x in ['b', 'a']"], "a"),
+    (["--verb", "pmax", "x % 7 for x in range(100)"], "6"),
+    (["--verb", "pany", "x > 5 for x in range(10)"], "True"),
+    (["--verb", "pall", "x > 5 for x in range(10)"], "False"),
+    (["--verb", "pset", "x % 1 for x in range(10)"], "{0}"),
+    (["--verb", "pdict", "--lines", "(x, x * x) for x in range(3)"], "0 0\n1 1\n2 4"),
+    (["--verb", "parray", "x for x in range(3)"], "array([0., 1., 2.])"),
+    (["--verb", "parray", "--lines", "x for x in range(2)"], "0.0\n1.0"),
+    (["--import", "math", "--import", "numpy as np", "math.floor(np.exp(x)) for x in (0, 1)"],
+     "[1, 2]"),
+    (["--setup", "class C:\n  def __repr__(self): return 'c'", "C() for _ in range(3)"],
+     "[c, c, c]"),
+]  # fmt: skip
+RAISING: list[tuple[list[str], str]] = [
+    (["1 // (x - 3) for x in range(9)"], "in item 3 (x=3)"),
+    (["nosuch for x in range(9)"], "NameError: name 'nosuch' is not defined"),
+    (["x for x in nosuch"], "NameError: name 'nosuch' is not defined"),
+    (["--import", "nosuch", "x for x in range(9)"], "No module named 'nosuch'"),
+    (["--setup", "raise OSError('no')", "x for x in range(9)"], "OSError: no"),
+    (["--verb", "pmin", "x for x in ()"], "ValueError"),
+]
+
+alone_and_on_3_ranks = pytest.mark.parametrize("n", [None, 3])
 
 
-@pytest.mark.parametrize("n", [1, 3])
-@pytest.mark.parametrize(
-    ("args", "said"),
-    [
-        (["1 // (x - 3) for x in range(9)"], "in item 3 (x=3)"),
-        (["nosuch for x in range(9)"], "NameError: name 'nosuch' is not defined"),
-        (["x for x in nosuch"], "NameError: name 'nosuch' is not defined"),
-        (["--import", "nosuch", "x for x in range(9)"], "No module named 'nosuch'"),
-        (["--setup", "raise OSError('no')", "x for x in range(9)"], "OSError: no"),
-        (["--verb", "pmin", "x for x in ()"], "ValueError"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_what_eval_raises_is_told(n: int, args: list[str], said: str) -> None:
-    done = mpicomp("eval", "-n", str(n), *args)
+@alone_and_on_3_ranks
+def test_eval(n: int | None) -> None:
+    lines = [["eval", *args] for args, _ in EVALUATED]
+    for (args, printed), done in zip(EVALUATED, in_turn(n, lines), strict=True):
+        assert (done.returncode, done.stderr) == (0, ""), args
+        assert done.stdout == (printed and printed + "\n"), args
+
+
+@alone_and_on_3_ranks
+def test_what_eval_raises_is_told(n: int | None) -> None:
+    lines = [["eval", *args] for args, _ in RAISING]
+    for (args, said), done in zip(RAISING, in_turn(n, lines), strict=True):
+        assert (done.returncode, done.stdout) == (1, ""), args
+        assert said in done.stderr, args
+        assert "mpicomp/cli.py" not in done.stderr, args
+
+
+def test_eval_starts_its_ranks() -> None:
+    done = mpicomp("eval", "-n", "3", "-n for n in range(3)")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[0, -1, -2]\n", "")
+    done = mpicomp("eval", "-n", "3", "1 // (x - 3) for x in range(9)")
     assert (done.returncode, done.stdout) == (1, "")
-    assert said in done.stderr
-    assert "mpicomp/cli.py" not in done.stderr
+    assert done.stderr.count("in item 3 (x=3)") == 1
 
 
 def test_eval_finds_modules_of_this_folder(tmp_path: Path) -> None:
@@ -543,14 +589,11 @@ def test_info_for_programs(n: int) -> None:
     assert found["problem"] is None
 
 
-@pytest.mark.parametrize("n", [1, 3])
-def test_info_for_people(n: int) -> None:
-    lines = mpicomp("info", "-n", str(n)).stdout.splitlines()
+def test_info_for_people() -> None:
+    lines = mpicomp("info", "-n", "3").stdout.splitlines()
     assert lines[0].split() == ["mpicomp", __version__]
-    assert f"ranks      {n} on {os.uname().nodename}" in lines
-    assert [line.split()[0] for line in lines[lines.index("") + 1 :]] == [
-        "rank", *map(str, range(n))
-    ]  # fmt: skip
+    assert f"ranks      3 on {os.uname().nodename}" in lines
+    assert [line.split()[0] for line in lines[lines.index("") + 1 :]] == ["rank", "0", "1", "2"]
 
 
 # --- the rest ------------------------------------------------------------------------------------

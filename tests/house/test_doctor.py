@@ -68,4 +68,28 @@ def test_more_ranks_than_the_batch_job_has_tasks() -> None:
     job = {"SLURM_JOB_ID": "1", "SLURM_NTASKS": "2"}
     done = run_python(["-m", "mpicomp", "doctor", "-n", "3"], env=job)
     assert done.returncode == 1
-    assert "write sbatch --ntasks=3, or -n 2" in done.stdout
+    assert "write sbatch --ntasks=3; or -n 2" in done.stdout
+
+
+def test_more_ranks_than_a_list_of_hosts_has_places(tmp_path: Path) -> None:
+    host = os.uname().nodename
+    nodes = tmp_path / "nodes"
+    nodes.write_text(f"{host}\n{host}\n")
+    job = {"PBS_NODEFILE": str(nodes)}
+    done = run_python(["-m", "mpicomp", "doctor", "-n", "3"], env=job)
+    assert done.returncode == 1
+    assert "the batch job has 2 slots" in done.stdout
+    assert "write qsub -l select=1:ncpus=3:mpiprocs=3; or -n 2" in done.stdout
+    done = run_python(["-m", "mpicomp", "doctor", "--json"], env=job)  # as many as there are places
+    code, facts, names = found(done.stdout)
+    assert (code, len(facts["ranks"]), facts["tasks"]) == (0, 2, 2)
+    assert (facts["batch"], facts["slots"]) == ("PBS", {host: 2})
+    assert ("warning", "slots") not in names
+    # told on the ranks alone: a launcher that read it would start some of them elsewhere
+    told = "import os; os.environ.update({}); from mpicomp.cli import main; exit(main(['doctor']))"
+    nodes.write_text(f"{host}\nanother\n")
+    done = run_ranks(2, ["-c", told.format(job)])
+    assert f"warning  slots: 2 ranks are on {host}, where the batch job has 1 slot" in done.stdout
+    done = run_ranks(3, ["-c", told.format({"LSB_MCPU_HOSTS": f"{host} 2"})])
+    assert done.returncode == 1
+    assert "write bsub -n 3; or -n 2" in done.stdout

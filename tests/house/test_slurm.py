@@ -111,6 +111,27 @@ def test_what_cannot_be_made_is_told(words: list[str], said: str) -> None:
     assert said in done.stderr
 
 
+def test_what_srun_cannot_do_is_told_before_anything_starts() -> None:
+    done = run_python(["-m", "mpicomp", "slurm", "fault-tolerant", "--srun", SCRIPT])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "leave out --srun" in done.stderr
+    done = bash(TEMPLATES["fault-tolerant"], SCRIPT, SLURM_NTASKS="2", LAUNCH="srun")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "unset LAUNCH" in done.stderr
+
+
+def test_an_mpi_that_srun_does_not_speak_to_is_told_before_it_ends_the_process() -> None:
+    by_srun = {"PMIX_RANK": "0", "SLURM_STEP_NUM_TASKS": "2"}
+    done = run_python(["-m", "mpicomp", "run", "-c", "print('started')"], env=by_srun)
+    if mpi_beside() == "mpich":
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "MPICH Version: 5" in done.stderr
+        assert "does not speak PMIx; write srun --mpi=pmi2" in done.stderr
+    program = "from mpicomp.installed import check_srun; check_srun(); print('goes on')"
+    for env in ({"PMIX_RANK": "0"}, by_srun | {"PMI_RANK": "0"}, {"SLURM_STEP_NUM_TASKS": "2"}):
+        assert run_python(["-c", program], env=env).stdout == "goes on\n"
+
+
 def test_without_sbatch_that_is_told(tmp_path: Path) -> None:
     (tmp_path / "python").symlink_to(sys.executable)
     env = {"PATH": str(tmp_path)}

@@ -9,13 +9,13 @@ Rules of this file: standard library only; what it makes has one prefix, and is 
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
 import shutil
 import subprocess
 from pathlib import Path
 from tempfile import mkdtemp
-from types import TracebackType
+
+from tests.machine import Standing, apt_get, as_root
 
 HOSTS = ("mpicomp-h1", "mpicomp-h2")
 SWITCH = "mpicomp-sw"
@@ -31,7 +31,7 @@ exec ip netns exec "$host" unshare --uts bash -c 'hostname "$0"; exec bash -c "$
 """
 
 
-class Hosts:
+class Hosts(Standing):
     """The hosts, as long as the ``with`` block lasts.
 
     Attributes
@@ -40,28 +40,18 @@ class Hosts:
         ``ssh HOST COMMAND ...`` for them.
     """
 
-    def __enter__(self) -> Hosts:
-        check()
-        remove()
+    folder: Path | None = None
+
+    def check(self) -> None:
+        """Raise `LookupError` where hosts cannot be made."""
+        as_root("hosts of their own network")
+        if shutil.which("ip") is None:
+            apt_get(["iproute2"])
+
+    def start(self) -> None:
+        """Make them."""
         self.folder = Path(mkdtemp(prefix="mpicomp-hosts-"))
         self.ssh = self.folder / "ssh"
-        try:
-            self._make()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        remove()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _make(self) -> None:
         self.ssh.write_text(SSH)
         self.ssh.chmod(0o755)
         ip("netns", "add", SWITCH)
@@ -79,6 +69,17 @@ class Hosts:
             for device in ("eth0", "lo"):
                 ip("-n", host, "link", "set", device, "up")
 
+    def stop(self) -> None:
+        """Remove them; also those of a run that was cut short."""
+        for name in (*HOSTS, SWITCH):
+            if Path("/run/netns", name).exists():
+                ip("netns", "del", name)
+            shutil.rmtree(OF_NAMES / name, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            OF_NAMES.rmdir()
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
     def command(self, mpi: str, mpiexec: str, each: int, program: list[str]) -> list[str]:
         """What runs *program* on *each* ranks of every host."""
         n = str(each * len(HOSTS))
@@ -94,27 +95,6 @@ class Hosts:
             words = ["--host", slots, "-n", n, *ssh, *few, "--bind-to", "none"]
         # from the first of the hosts, as a user would
         return [str(self.ssh), HOSTS[0], shlex.join([mpiexec, *words, *program])]
-
-
-def check() -> None:
-    """Raise `LookupError` where hosts cannot be made."""
-    if os.getuid():
-        raise LookupError("expected root, for hosts of their own network; write sudo")
-    if shutil.which("ip") is None:
-        if shutil.which("apt-get") is None:
-            raise LookupError("expected ip, of the package iproute2, and there is no apt-get")
-        for words in (["update"], ["install", "-y", "--no-install-recommends", "iproute2"]):
-            subprocess.run(["apt-get", "-q", *words], stdout=subprocess.DEVNULL, check=True)
-
-
-def remove() -> None:
-    """Remove the hosts; also those of a run that was cut short."""
-    for name in (*HOSTS, SWITCH):
-        if Path("/run/netns", name).exists():
-            ip("netns", "del", name)
-        shutil.rmtree(OF_NAMES / name, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        OF_NAMES.rmdir()
 
 
 def ip(*words: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mpicomp.doctor.batch import Places, places
 from mpicomp.doctor.findings import NOTE, PROBLEM, WARNING, Finding, Job, Rank, findings
 
 GIB = 1 << 30
@@ -70,6 +73,22 @@ CASES: dict[str, tuple[Job, str, str, str, str]] = {
         WARNING, "mixed", "/usr/bin/mpiexec", "write mpicomp run -n N",
     ),
     "too few slots": (job(tasks=2), PROBLEM, "slots", "4 ranks are asked for", "--ntasks=4"),
+    "too few slots of another batch system": (
+        job(tasks=2, batch="PBS", slots={"node0": 1, "node1": 1}),
+        PROBLEM, "slots", "the batch job has 2 slots", "qsub -l select=1:ncpus=4:mpiprocs=4",
+    ),
+    "more ranks on a host than slots": (
+        job(6, 2, tasks=6, nodes=2, batch="LSF", slots={"node0.site": 2, "node1.site": 4}),
+        WARNING, "slots", "3 ranks are on node0, where the batch job has 2 slots", "bsub -n 6",
+    ),
+    "all ranks on the first of two hosts": (
+        job(4, 1, tasks=4, nodes=2, batch="SGE", slots={"node0": 2, "node1": 2}),
+        WARNING, "slots", "4 ranks are on node0", "qsub -pe NAME 4",
+    ),
+    "ranks on a host that is none of the job's": (
+        job(4, 2, tasks=4, nodes=2, batch="PBS", slots={"node0": 2, "node7": 2}),
+        WARNING, "slots", "2 ranks are on node1, where the batch job has none", "list of hosts",
+    ),
     "asked for more before starting": (
         job(1, 1, tasks=4, asked=9), PROBLEM, "slots", "9 ranks", "or -n 4",
     ),
@@ -138,7 +157,10 @@ CASES: dict[str, tuple[Job, str, str, str, str]] = {
 
 @given(st.integers(1, 40), st.integers(1, 5))
 def test_nothing_is_found_wrong_with_a_healthy_job(n: int, hosts: int) -> None:
-    assert bad(job(n, min(n, hosts), nodes=min(n, hosts), tasks=n, script="0")) == []
+    about = job(n, min(n, hosts), nodes=min(n, hosts), tasks=n, script="0")
+    assert bad(about) == []
+    slots = Counter(f"{rank.host}.site" for rank in about.ranks)
+    assert bad(about._replace(batch="PBS", slots=slots)) == []
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -175,3 +197,46 @@ def test_many_ranks_are_told_in_few_words() -> None:
     assert len(found.text) < 500
     assert "and 4 more of node0" in found.text
     assert "and 16 more hosts" in found.text
+
+
+# --- what a batch system has given ---------------------------------------------------------------
+
+HOSTS = st.dictionaries(st.from_regex(r"[a-z][a-z0-9.-]{0,20}", fullmatch=True), st.integers(1, 9),
+                        min_size=1, max_size=6)  # fmt: skip
+
+
+@given(HOSTS, st.randoms())
+def test_the_lists_of_all_batch_systems_are_read(
+    tmp_path_factory: pytest.TempPathFactory, hosts: dict[str, int], random: Any
+) -> None:
+    named = [host for host, number in hosts.items() for _ in range(number)]
+    random.shuffle(named)
+    folder = tmp_path_factory.getbasetemp()
+    lines, queues = folder / "nodes", folder / "queues"
+    lines.write_text("".join(f"{host}\n" for host in named))
+    queues.write_text("".join(f"{h} {k} all.q@{h} UNDEFINED\n" for h, k in hosts.items()))
+    pairs = " ".join(f"{host} {number}" for host, number in hosts.items())
+    given: dict[str, tuple[str, str]] = {
+        "PBS_NODEFILE": ("PBS", str(lines)), "LSB_DJOB_HOSTFILE": ("LSF", str(lines)),
+        "LSB_MCPU_HOSTS": ("LSF", pairs), "LSB_HOSTS": ("LSF", " ".join(named)),
+        "PE_HOSTFILE": ("SGE", str(queues)),
+    }  # fmt: skip
+    for name, (system, value) in given.items():
+        assert places({name: value}) == Places(system, name, len(named), len(hosts), hosts)
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", "node1", "node1 many", "0"])
+def test_a_list_that_says_nothing_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "hosts").write_text(text)
+    for value in (str(tmp_path / "hosts"), str(tmp_path / "nosuch"), str(tmp_path)):
+        assert places({"PE_HOSTFILE": value}) == Places()
+    assert places({"LSB_MCPU_HOSTS": text}) == Places()
+    # the first that says something counts
+    both = {"PBS_NODEFILE": str(tmp_path / "nosuch"), "LSB_MCPU_HOSTS": "node1 2"}
+    assert places(both).said_by == "LSB_MCPU_HOSTS"
+
+
+def test_a_job_of_slurm() -> None:
+    assert places({"SLURM_JOB_ID": "7"}) == Places("Slurm", "SLURM_NTASKS")
+    about = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "4", "SLURM_JOB_NUM_NODES": "2"}
+    assert places(about) == Places("Slurm", "SLURM_NTASKS", 4, 2)

@@ -15,16 +15,15 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import gettempdir
-from types import TracebackType
 
 from tests.launch import ROOT
+from tests.machine import Standing, apt_get, as_root, until
 
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge", "libpmix2")
-NODES, CPUS = 2, 4
+NODES, CPUS = 2, 8
 BOOT = 60.0  # seconds for the nodes to be there
 DAEMONS = ("slurmd", "slurmctld", "munged")
 
@@ -67,8 +66,8 @@ NODE = (
 )
 
 
-class Cluster:
-    """Two nodes with four cores each, as long as the ``with`` block lasts.
+class Cluster(Standing):
+    """Two nodes with eight cores each, as they say, as long as the ``with`` block lasts.
 
     Attributes
     ----------
@@ -82,26 +81,9 @@ class Cluster:
         self.folder = Path(gettempdir(), f"mpicomp-slurm-{os.getuid()}-{mark}")
         self.env = {"SLURM_CONF": str(self.folder / "slurm.conf")}
 
-    def __enter__(self) -> Cluster:
+    def check(self) -> None:
+        """See to it that Debian's packages are there."""
         install()
-        self.stop()
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        with contextlib.suppress(subprocess.SubprocessError):
-            self.run("scancel", "--full", "--user", "root")
-            until(lambda: not self.run("squeue", "-h"), 20, "no job is left")
-        self.stop()
 
     def start(self) -> None:
         """Write the configuration, start the daemons, wait for the nodes."""
@@ -128,11 +110,22 @@ class Cluster:
         Path(self.env["SLURM_CONF"]).write_text("\n".join([*lines, about]))
         self.daemon("slurmctld", "-c")
         for k in range(NODES):
-            self.daemon("slurmd", "-N", f"n{k + 1}")
+            self.node(f"n{k + 1}")
         until(
             lambda: self.run("sinfo", "-h", "-N", "-o", "%t").split() == ["idle"] * NODES,
             BOOT, f"the nodes are idle (logs: {self.folder}/*.log)",
         )  # fmt: skip
+
+    def node(self, name: str) -> None:
+        """Start a node, with a host name of its own.
+
+        PMIx looks for what it knows of a node by that, and MPICH's launcher calls back by it.
+        """
+        hosts = self.folder / "hosts"
+        names = " ".join(f"n{k + 1}" for k in range(NODES))
+        hosts.write_text(Path("/etc/hosts").read_text() + f"127.0.0.1 {names}\n")
+        start = 'hostname "$0"; mount --bind "$1" /etc/hosts; exec slurmd -N "$0"'
+        self.daemon("unshare", "--uts", "--mount", "bash", "-c", start, name, str(hosts))
 
     def daemon(self, name: str, *options: str) -> None:
         """Start what puts itself into the background."""
@@ -166,9 +159,13 @@ class Cluster:
         return not any(state in busy for state in states)
 
     def stop(self) -> None:
-        """End the daemons that the folder's pid files name, and remove the folder."""
+        """End all jobs and the daemons that the folder's pid files name; remove the folder."""
         pids = [*self.folder.glob("*.pid"), *self.folder.glob("munge/secret/pid")]
         running = [pid for pid in map(read_pid, pids) if pid]
+        if len(running) > NODES + 1:
+            with contextlib.suppress(subprocess.SubprocessError):
+                self.run("scancel", "--full", "--user", "root")
+                until(lambda: not self.run("squeue", "-h"), 20, "no job is left")
         for pid in running:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
@@ -188,19 +185,10 @@ def install() -> None:
     LookupError
         They are not, and cannot be installed here.
     """
-    if os.getuid():
-        raise LookupError("expected root, for a Slurm of two nodes on this machine; write sudo")
+    as_root("a Slurm of two nodes on this machine")
     missing = [name for name in PACKAGES if not installed(name)]
     if missing:
-        if shutil.which("apt-get") is None:
-            raise LookupError(
-                f"expected {', '.join(missing)}, and there is no apt-get to install them"
-            )
-        print("installing", *missing, flush=True)
-        env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        apt = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300"]
-        for words in (["update"], ["install", "--no-install-recommends", *missing]):
-            subprocess.run([*apt, *words], env=env, stdout=subprocess.DEVNULL, check=True)
+        apt_get(missing)
     files = subprocess.run(["dpkg", "-L", "libpmix2"], capture_output=True, text=True).stdout
     for library in re.findall(r"^(.*/libpmix\.so)\.2$", files, re.MULTILINE):
         # srun --mpi=pmix opens the name that only the -dev package has
@@ -242,18 +230,3 @@ def daemon_name(pid: int) -> str:
     except OSError:
         return ""
     return "" if rest.split()[0] == "Z" else name
-
-
-def until(holds: Callable[[], bool], seconds: float, what: str) -> None:
-    """Wait for a condition.
-
-    Raises
-    ------
-    TimeoutError
-        It did not come to hold.
-    """
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            raise TimeoutError(f"after {seconds} s it does not hold that {what}")
-        time.sleep(0.2)

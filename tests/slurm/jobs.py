@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.launch import ROOT, environment
-from tests.slurm.cluster import Cluster, until
+from tests.machine import until
+from tests.slurm.cluster import Cluster
 
 HERE = ROOT / "tests" / "slurm"
 PROGRAM, RESUMED, LOSSY = (HERE / f"{name}.py" for name in ("program", "resumed", "lossy"))
-SRUN = {
-    "mpich": "srun --mpi=pmi2 python -m mpicomp run",
-    "openmpi": "srun --mpi=pmix python -m mpicomp run",
-}
+MPIS = ("mpich", "openmpi")
+LAUNCHERS = ("mpiexec", "srun")
+PMI = {"mpich": "pmi2", "openmpi": "pmix"}  # which srun speaks to which MPI
 LIMIT = 300.0  # seconds for a job and for those before it
 SMALL = {
     # the nodes say that they have more cores than there are
@@ -28,17 +29,32 @@ SMALL = {
 }
 
 
+def launch(mpi: str, launcher: str) -> str:
+    """What the variable LAUNCH is to be."""
+    return by_srun(PMI[mpi]) if launcher == "srun" else ""
+
+
+def by_srun(pmi: str) -> str:
+    """The same, for srun with this ``--mpi``."""
+    return f"srun --mpi={pmi} python -m mpicomp run"
+
+
 class Job(NamedTuple):
     """A job that was submitted."""
 
-    cluster: Cluster
+    site: Site
     number: str
     folder: Path
 
     def over(self) -> dict[str, str]:
         """What Slurm says of it when it has ended."""
-        until(lambda: self.cluster.ended(self.number), LIMIT, f"job {self.number} has ended")
-        return self.cluster.about(self.number)
+
+        def ended() -> bool:
+            self.site.tend()
+            return self.site.cluster.ended(self.number)
+
+        until(ended, LIMIT, f"job {self.number} has ended: {self.folder}")
+        return self.site.cluster.about(self.number)
 
     def output(self, name: str = "*.out") -> str:
         """All that it has written."""
@@ -52,12 +68,27 @@ class Job(NamedTuple):
         found: dict[str, Any] = json.loads(line)
         return found
 
+    def refused(self) -> str:
+        """What it said, once it has ended as a failure before anything was computed."""
+        about = self.over()
+        assert about["JobState"] == "FAILED", self.output()
+        assert "{" not in self.output(), self.output()
+        return self.output()
+
 
 class Site:
-    """A Slurm, and for each MPI the Python that has it."""
+    """A Slurm, and for each MPI the Python that has it.
+
+    Attributes
+    ----------
+    stopped : dict
+        Jobs that are to be stopped in their first run, and with which words of scancel's; none
+        where Slurm does it.
+    """
 
     def __init__(self, cluster: Cluster, pythons: Mapping[str, str], folder: Path) -> None:
         self.cluster, self.pythons, self.folder = cluster, pythons, folder
+        self.stopped: dict[Job, tuple[str, ...]] = {}
 
     def env(self, mpi: str) -> dict[str, str]:
         """What a user of this MPI has in the environment: the right Python, and nothing more."""
@@ -66,27 +97,45 @@ class Site:
     def submit(self, mpi: str, template: str, *words: str, launch: str = "") -> Job:
         """Submit a template: *words* are options of sbatch, and after ``--`` the program's."""
         at = words.index("--") if "--" in words else len(words)
-        folder = self.folder / f"{mpi}-{template}-{len(os.listdir(self.folder))}"
-        folder.mkdir()
+        script = str(ROOT / "slurm" / f"{template}.sbatch")
+        return self._sbatch(mpi, *words[:at], script, *words[at + 1 :], launch=launch)
+
+    def shell(self, mpi: str, script: str, *options: str) -> Job:
+        """Submit a script of the shell's."""
+        return self._sbatch(mpi, *options, "--output=%j.out", f"--wrap=exec 2>&1\n{script}")
+
+    def _sbatch(self, mpi: str, *words: str, launch: str = "") -> Job:
+        folder = self._folder(mpi)
         env = self.env(mpi) | ({"LAUNCH": launch} if launch else {})
-        command = ["sbatch", "--parsable", *words[:at], str(ROOT / "slurm" / f"{template}.sbatch")]
-        number = self.cluster.run(*command, *words[at + 1 :], env=env, cwd=folder)
-        return Job(self.cluster, number.strip().partition(";")[0], folder)
+        said = self.cluster.run("sbatch", "--parsable", *words, env=env, cwd=folder)
+        return Job(self, said.strip().partition(";")[0], folder)
 
-    def within(self, mpi: str, script: str, *options: str) -> str:
-        """What a shell script prints inside an allocation."""
-        script = f"exec 2>&1\n{script}\n"
-        return self.cluster.run("salloc", "-Q", *options, "bash", "-c", script, env=self.env(mpi))
+    def made(self, mpi: str, *words: str) -> Job:
+        """A job that ``mpicomp slurm`` submits, from another environment than the ranks'."""
+        folder = self._folder(mpi)
+        env = self.env(mpi) | {"PATH": os.environ["PATH"]}
+        command = [self.pythons[mpi], "-m", "mpicomp", "slurm", *words]
+        said = self.cluster.run(*command, env=env, cwd=folder)
+        return Job(self, said.split()[-1], folder)
 
+    def _folder(self, mpi: str) -> Path:
+        folder = self.folder / f"{mpi}-{len(os.listdir(self.folder))}"
+        folder.mkdir()
+        return folder
 
-def hurry(job: Job) -> None:
-    """Let a job that has requeued itself begin at once, and not after Slurm's two minutes.
-
-    Not before the daemon of its first run has ended: its last word would count for the second.
-    """
-    about = job.cluster.about(job.number)
-    if about["JobState"] == "PENDING" and int(about["Restarts"]) and not first_run(job.number):
-        job.cluster.run("scontrol", "update", f"jobid={job.number}", "starttime=now")
+    def tend(self) -> None:
+        """Do what jobs that are to be stopped wait for."""
+        for job, how in self.stopped.items():
+            about = self.cluster.about(job.number)
+            if about["Restarts"] == "0":
+                if how and len(job.output("computed").split()) > 6:
+                    self.cluster.run("scancel", *how, job.number)
+                    self.stopped[job] = ()
+            elif about["JobState"] == "PENDING" and not first_run(job.number):
+                # at once, and not after Slurm's two minutes; but not before the daemon of the
+                # first run has ended: its last word would count for the second
+                with contextlib.suppress(subprocess.SubprocessError):  # it has begun by itself
+                    self.cluster.run("scontrol", "update", f"jobid={job.number}", "starttime=now")
 
 
 def first_run(number: str) -> bool:
