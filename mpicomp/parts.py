@@ -12,7 +12,7 @@ from typing import Any
 from mpicomp.engine.agree import Agreement, check_root, together
 from mpicomp.engine.alone import alone, nested
 from mpicomp.engine.call import Call
-from mpicomp.engine.collect import Collector, Listed, Row, in_order
+from mpicomp.engine.collect import Collector, Listed, Row, in_order, placed
 from mpicomp.engine.computing import Computed
 from mpicomp.engine.run import conclude, install_guard
 from mpicomp.engine.share import at_hand, distribute, runs_of
@@ -206,13 +206,7 @@ class _Regathered(Collector):
         import numpy as np
 
         dtype = np.result_type(*(values.dtype for values, _ in filled))
-        whole = np.empty((n, *filled[0][0].shape[1:]), dtype)
-        for values, rows in filled:
-            at = 0
-            for start, step, count, _ in rows:
-                whole[start : start + step * count : step] = values[at : at + count]
-                at += count
-        return whole
+        return placed(np.empty((n, *filled[0][0].shape[1:]), dtype), filled)
 
 
 def gather(values: Any, part: Part, root: int | None = 0) -> Any:

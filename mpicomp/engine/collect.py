@@ -218,6 +218,22 @@ def in_order(exports: list[tuple[list[Any], list[Row] | None]]) -> list[Any]:
     return most
 
 
+def placed(whole: Any, exports: list[tuple[Any, Any]]) -> Any:
+    """Everyone's values written into the array *whole*, where their items stand.
+
+    Parameters
+    ----------
+    whole : ndarray
+    exports : list of (ndarray, rows)
+    """
+    for values, rows in exports:
+        at = 0
+        for start, step, given, _ in rows:
+            whole[start : start + step * given : step] = values[at : at + given]
+            at += given
+    return whole
+
+
 def _rises(rows: list[Row] | None) -> bool:
     """Whether a rank's own values are in order: not so where it has gone on after a stop,
     nor where the schedule is not in the order of the items.

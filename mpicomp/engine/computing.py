@@ -30,7 +30,7 @@ from mpicomp.errors import OptionError
 from mpicomp.plan.chunks import table
 from mpicomp.plan.costing import Cuts, Sorted
 from mpicomp.plan.cutting import cut_of
-from mpicomp.plan.decomposition import Block
+from mpicomp.plan.decomposition import Contiguous
 from mpicomp.plan.own import OwnPlan
 from mpicomp.plan.source import Stream
 from mpicomp.plan.spans import SpanSizer
@@ -198,7 +198,7 @@ def _static(setting: Setting, agreed: Agreement) -> Computed:
     assert left is not None, "what is missing of them is known as well"
     by_cost = plan if isinstance(plan, Cuts) else None
     decomposition = by_cost or call.options.schedule.decomposition(left, world.size)
-    in_order = isinstance(decomposition, (Block, Cuts)) and call.keeper is None
+    in_order = isinstance(decomposition, Contiguous) and call.keeper is None
     try:
         if outline:
             source = distribute(world, source, outline, decomposition, root, gaps_of(call))

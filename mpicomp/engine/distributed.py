@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import count
 from typing import Any, TypeVar
 
-from mpicomp.engine.collect import Collector, Row, in_order
+from mpicomp.engine.collect import Collector, Row, in_order, placed
 from mpicomp.errors import OptionError, TransportError
 from mpicomp.options import Options
 from mpicomp.plan.comprehension import Comprehension
@@ -241,10 +241,4 @@ class _Whole(Collector):
             return in_order(whole)
         import numpy as np
 
-        found = np.empty((n, *self.d.part.shape[1:]), self.d.part.dtype)
-        for values, rows in exports:
-            at = 0
-            for start, step, given, _ in rows:
-                found[start : start + step * given : step] = values[at : at + given]
-                at += given
-        return found
+        return placed(np.empty((n, *self.d.part.shape[1:]), self.d.part.dtype), exports)

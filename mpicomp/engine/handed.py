@@ -134,12 +134,11 @@ def lead(
         Items in all.
     """
     gaps = gaps_of(call)
-    supply = Supply(source, gaps, call.options.reissue) if isinstance(source, Stream) else None
-    current = Current(gaps)
     again = call.options.reissue
+    supply = Supply(source, gaps, again) if isinstance(source, Stream) else None
+    current = Current(gaps)
     schedule = handed_out(call, n, world.size)
     dispatcher = Dispatcher(schedule, missing(call, n), world.size, reissue=again)
-    load = None if supply is None else supply.take
 
     def read(count: int) -> int:
         assert supply is not None, "only a stream is read"
@@ -150,21 +149,11 @@ def lead(
         if supply is not None:
             current.hold(grant.start, supply.take(grant))
 
-    reads = None if supply is None else read
+    reads, load = (None, None) if supply is None else (read, supply.take)
     master = Master(world, dispatcher, cutoff, reads, load, gaps, hold)
-    items = source if supply is None else current
     try:
-        if problem is None and again:
-            caught = lead_again(master, Parts(world, call, items))
-        elif problem is None and call.options.dispatch == "master-only":
-            caught = None
-        elif problem is None:
-            runs = spread(call, master.runs())
-            caught = compute(world, call, items, runs, cutoff, master.glance)
-        else:
-            caught = Caught(0, problem, ("  while its items were sent to the ranks",))
-        if problem is not None or not again:
-            master.finish(caught)
+        items = source if supply is None else current
+        caught = _led(world, call, items, problem, cutoff, master)
     finally:
         master.rest()
     unsent = master.unsent
@@ -173,3 +162,25 @@ def lead(
     if supply is None:
         return caught, n or 0
     return caught or source_failure(world, call, supply.feed), supply.feed.taken
+
+
+def _led(
+    world: World,
+    call: Call,
+    items: Source,
+    problem: BaseException | None,
+    cutoff: Cutoff,
+    master: Master,
+) -> Caught | None:
+    """Compute along, until all is done; what ended the root's own work."""
+    if problem is None and call.options.reissue:
+        return lead_again(master, Parts(world, call, items))
+    if problem is not None:
+        caught: Caught | None = Caught(0, problem, ("  while its items were sent to the ranks",))
+    elif call.options.dispatch == "master-only":
+        caught = None
+    else:
+        runs = spread(call, master.runs())
+        caught = compute(world, call, items, runs, cutoff, master.glance)
+    master.finish(caught)
+    return caught

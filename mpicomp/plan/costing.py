@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from mpicomp.errors import OptionError
 from mpicomp.plan.chunks import table
-from mpicomp.plan.decomposition import Decomposition
+from mpicomp.plan.decomposition import Contiguous
 from mpicomp.plan.value import Frozen
 
 TYPE_CHECKING = False
@@ -70,7 +70,7 @@ def checked_costs(given: Any, n: int) -> Costs:
     return costs if costs.any() else np.ones(n)
 
 
-class Cuts(Decomposition):
+class Cuts(Contiguous):
     """One contiguous piece per rank, of any length: ``schedule="static"`` with ``cost=``.
 
     Parameters
@@ -121,15 +121,6 @@ class Cuts(Decomposition):
 
     def _indices(self, rank: int) -> range:
         return range(self.bounds[rank], self.bounds[rank + 1])
-
-    def _spans(self, rank: int) -> Iterator[range]:
-        piece = self._indices(rank)
-        if piece:
-            yield piece
-
-    def _layout(self, rank: int) -> dict[str, Any]:
-        piece = self._indices(rank)
-        return {"dist_type": "b", "start": piece.start, "stop": piece.stop}
 
 
 def cuts(costs: Costs, p: int) -> Cuts:

@@ -178,7 +178,25 @@ class Decomposition(Frozen, ABC):
     def _layout(self, rank: int) -> dict[str, Any]: ...
 
 
-class Block(Decomposition):
+class Contiguous(Decomposition):
+    """One piece of neighbours per rank, in the order of the ranks; of any length."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _indices(self, rank: int) -> range: ...
+
+    def _spans(self, rank: int) -> Iterator[range]:
+        piece = self._indices(rank)
+        if piece:
+            yield piece
+
+    def _layout(self, rank: int) -> dict[str, Any]:
+        piece = self._indices(rank)
+        return {"dist_type": "b", "start": piece.start, "stop": piece.stop}
+
+
+class Block(Contiguous):
     """One contiguous piece per rank, as equal as can be: ``schedule="static"``.
 
     With q, r = divmod(n, p), the first r ranks hold q + 1 items and the others q: the parts of
@@ -225,15 +243,6 @@ class Block(Decomposition):
 
     def _indices(self, rank: int) -> range:
         return range(self._start(rank), self._start(rank + 1))
-
-    def _spans(self, rank: int) -> Iterator[range]:
-        piece = self._indices(rank)
-        if piece:
-            yield piece
-
-    def _layout(self, rank: int) -> dict[str, Any]:
-        piece = self._indices(rank)
-        return {"dist_type": "b", "start": piece.start, "stop": piece.stop}
 
 
 class BlockCyclic(Decomposition):
