@@ -64,8 +64,10 @@ def called(
         asked = chosen(options, usual)
         apart = take_apart(expression, verb) if make is None else make()
         collected = collector(apart, asked)
-        _check(verb, apart, collected, asked)
         events: list[Any] | None = [] if recording() else None
+        if asked.plain:
+            return Call(verb, apart, collected, asked, detail, events, also)
+        _check(verb, apart, collected, asked)
         sampler = sampler_for(asked.check)
         return Call(verb, apart, collected, asked, detail, events, also, sampler, keeper_for(asked))
 

@@ -158,6 +158,7 @@ class Options:
         "errors",
         "journal",
         "patience",
+        "plain",
         "progress",
         "ranks_per_item",
         "reissue",
@@ -178,6 +179,7 @@ class Options:
     errors: str
     journal: Journal | None
     patience: float | None
+    plain: bool  # nothing is asked for but a root, a schedule and how to tell of side effects
     progress: bool
     reissue: bool
     retries: int
@@ -234,6 +236,8 @@ class Options:
             )
         if self.cost is not None:
             self._check_cost()
+        self.plain = self.patience is None and not self.stays
+        self.plain &= all(chosen[name] is _DEFAULTS[name] for name in _MATTERS)
 
     def _check_cost(self) -> None:
         schedule = self.schedule
@@ -329,4 +333,5 @@ _TABLE: Mapping[str, tuple[Any, Callable[[str, Any], Any]]] = {
 }
 """Each option: what it is where nobody says it, and what its value goes through."""
 _DEFAULTS: Mapping[str, Any] = {name: default for name, (default, _) in _TABLE.items()}
+_MATTERS = tuple(name for name in _DEFAULTS if name not in {"comm", "root", "schedule", "effects"})
 _current: ContextVar[Mapping[str, Any]] = ContextVar("mpicomp.options", default=_DEFAULTS)

@@ -12,7 +12,7 @@ from time import perf_counter
 
 from mpicomp.engine.agree import ALL, FAILED, Ahead
 from mpicomp.engine.auto import QUICK, Memory, remember
-from mpicomp.engine.compute import compute
+from mpicomp.engine.compute import straight
 from mpicomp.engine.gather import own
 from mpicomp.plan.failure import Failure
 from mpicomp.plan.source import Data
@@ -35,7 +35,7 @@ def ahead(world: World, call: Call) -> Ahead:
     began = perf_counter()
     try:
         for run in _runs(n):
-            caught = compute(world, call, call.comprehension.source, [run])
+            caught = straight(world, call, call.comprehension.source, [run])
             if caught is not None and caught.exception is not None:
                 return Ahead(FAILED, None, Failure(caught.exception, caught.item, caught.notes))
             if caught is not None:
@@ -50,20 +50,11 @@ def ahead(world: World, call: Call) -> Ahead:
 
 
 def _fits(call: Call) -> bool:
-    """Whether nothing is asked for that takes more than computing the items."""
+    """Whether computing the items is all that it takes."""
     options, source, collector = call.options, call.comprehension.source, call.collector
     return (
-        options.schedule.kind == "auto"
-        and options.dispatch is None
-        and options.errors == "raise"
-        and options.setup is None
-        and options.ranks_per_item == 1
-        and options.cost is None
-        and options.patience is None
-        and not (options.careful or options.progress or options.stays)
-        and call.events is None
-        and call.sampler is None
-        and call.keeper is None
+        call.plain
+        and options.schedule.kind == "auto"
         and not (collector.sets_up or collector.meets or call.comprehension.whole_runs)
         and (source.known or type(source) is Data)
         and source.spread is None

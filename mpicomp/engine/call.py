@@ -113,6 +113,11 @@ class Call(NamedTuple):
         return "counter", "the number of items is known"
 
     @property
+    def plain(self) -> bool:
+        """Whether all that is asked for is the value: nothing to be kept, told or tried again."""
+        return self.options.plain and self.events is None and self.meter is None
+
+    @property
     def strided(self) -> bool:
         """Whether a run may skip over other ranks' items: each gives one value, wanted as it is."""
         comprehension = self.comprehension

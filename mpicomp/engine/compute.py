@@ -129,6 +129,18 @@ def _pieces_of(
     return lowest
 
 
+def straight(world: World, call: Call, source: Source, runs: Iterable[range]) -> Caught | None:
+    """The same for a `Call.plain` of which no other rank hears before it is over."""
+    if world.interrupted:
+        return Caught(0, KeyboardInterrupt())
+    for run in runs:
+        for piece in pieces(call, run, listening=False):
+            caught = _step(world, call, source, piece)
+            if caught is not None:
+                return caught
+    return None
+
+
 def _is_of_items(caught: Caught) -> bool:
     """Whether an item before it would have ended the serial comprehension; not so for Ctrl-C."""
     return caught.exception is None or isinstance(caught.exception, Exception)

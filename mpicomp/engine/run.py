@@ -19,7 +19,7 @@ from mpicomp.engine.ahead import ahead
 from mpicomp.engine.alone import alone, frame_inside, nested
 from mpicomp.engine.auto import remember
 from mpicomp.engine.call import LEAVE, Call, unpack
-from mpicomp.engine.compute import Caught, at_work, compute, drain, source_note
+from mpicomp.engine.compute import Caught, at_work, compute, drain, source_note, straight
 from mpicomp.engine.computing import Computed, computed
 from mpicomp.engine.costed import check_cost
 from mpicomp.engine.gather import Sending, collect, forget, own, packed, sending
@@ -131,6 +131,8 @@ def serial(ranks: World, call: Call) -> Any:
 
 
 def _serially(ranks: World, call: Call) -> Any:
+    if call.plain and not isinstance(call.comprehension.source, Stream):
+        return _plainly(ranks, call)
     began = perf_counter()
     source, problem = call.comprehension.source, None
     cutoff = Cutoff(ranks, stop=call.keeper.stopper) if call.keeper is not None else None
@@ -161,6 +163,18 @@ def _serially(ranks: World, call: Call) -> Any:
         value = call.collector.finish([own(call, in_order=call.keeper is None)], n)
     keep(ranks, call, n, began, perf_counter(), None)
     return value
+
+
+def _plainly(ranks: World, call: Call) -> Any:
+    """The usual call, whose own cost is to be small: it may have a single item."""
+    comprehension, collector = call.comprehension, call.collector
+    n = comprehension.source.n or 0
+    collector.prepare(ranks, n, comprehension.one_to_one, call.options.root)
+    caught = straight(ranks, call, comprehension.source, _runs(call, n))
+    if caught is not None and caught.exception is not None:
+        tell(caught.exception, caught.notes)
+        raise caught.exception
+    return collector.finish([own(call, in_order=True)], n)
 
 
 def _runs(call: Call, n: int) -> list[range]:

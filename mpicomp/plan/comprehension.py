@@ -327,9 +327,9 @@ def _name_of(function: object) -> str:
 
 
 def _from_generator(gen: GeneratorType[Any, Any, Any], verb: str) -> Comprehension:
-    code = gen.gi_code
-    if gen.gi_frame is None or gen.gi_suspended or gen.gi_running:
-        state = "has ended" if gen.gi_frame is None else "has already started"
+    code, frame = gen.gi_code, gen.gi_frame
+    if frame is None or gen.gi_suspended or gen.gi_running:
+        state = "has ended" if frame is None else "has already started"
         raise ComprehensionError(
             f"{verb} got a generator that {state} ({code.co_filename}:{code.co_firstlineno}); "
             f"write the expression where it is used: {verb}(f(x) for x in xs)"
@@ -343,6 +343,6 @@ def _from_generator(gen: GeneratorType[Any, Any, Any], verb: str) -> Comprehensi
         if type(held) is FunctionType and held.__code__ is code:
             function = held
             break
-    source, seeder = _unseeded(find_source(gen.gi_frame.f_locals[".0"]))
+    source, seeder = _unseeded(find_source(frame.f_locals[".0"]))
     bring = () if seeder is None else (seeder.pairs,)
     return Comprehension(function, source, code, function=function, bring=bring, seeder=seeder)

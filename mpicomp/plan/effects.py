@@ -19,8 +19,6 @@ from mpicomp.plan.shared import Shared
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mpicomp.plan.reach import Finding
 
 _LIMIT = 10_000  # a notebook of many days
@@ -73,7 +71,7 @@ def effects_of(function: Any) -> tuple[Finding, ...]:
     tuple of Finding
         In the order in which they are reached.
     """
-    facts = [*_facts(function)]
+    facts = _facts(function)
     key = tuple(map(id, facts))
     found = _known.get(key)
     if found is None:
@@ -83,24 +81,25 @@ def effects_of(function: Any) -> tuple[Finding, ...]:
     return found[1]
 
 
-def _facts(function: Any) -> Iterator[object]:
+def _facts(function: Any) -> list[object]:
     """What the findings hang on, by identity."""
     kind = type(function)
-    yield identity(function)
     if kind is FunctionType:
-        held = function.__globals__
-        for name in function.__code__.co_names:
-            yield identity(held.get(name))
+        code, held = function.__code__, function.__globals__
+        facts: list[object] = [code]
+        for name in code.co_names:
+            facts.append(identity(held.get(name)))
         for cell in function.__closure__ or ():
             try:
-                yield identity(cell.cell_contents)
+                facts.append(identity(cell.cell_contents))
             except ValueError:  # not bound yet
-                yield None
-    elif kind is MethodType:
-        yield from _facts(function.__func__)
-    elif kind is partial:
-        yield from map(identity, function.args)
-        yield from _facts(function.func)
+                facts.append(None)
+        return facts
+    if kind is MethodType:
+        return [identity(function), *_facts(function.__func__)]
+    if kind is partial:
+        return [identity(function), *map(identity, function.args), *_facts(function.func)]
+    return [identity(function)]
 
 
 def _inspected(function: Any) -> tuple[Finding, ...]:

@@ -110,6 +110,8 @@ class Range(Source):
         self.n = length(items)
 
     def cut(self, part: range) -> Range:
+        if part.step == 1 and part.stop - part.start == self.n:
+            return self
         return Range(slice_range(self.items, part))
 
     def open(self) -> tuple[Iterator[int], object]:
