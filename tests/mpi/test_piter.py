@@ -299,7 +299,6 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"cost": len}, "no cost="),
     ({"cost": np.ones(3)}, "no cost="),
     ({"deadline": 3600}, "no deadline="),
-    ({"setup": dict}, "no setup="),
     ({"check": "shuffle"}, 'check=\'shuffle\''),
     ({"reissue": True}, "reissue=True"),
     ({"ranks_per_item": 2}, "ranks_per_item="),
