@@ -23,7 +23,6 @@ from mpicomp.fronts.meeting import meet, start_with
 from mpicomp.fronts.office import Office
 from mpicomp.fronts.own import Task
 from mpicomp.fronts.parcel import Function
-from mpicomp.plan.value import whole
 from mpicomp.wire.world import World, world
 
 TYPE_CHECKING = False
@@ -212,6 +211,13 @@ class MPIExecutor(Executor):
             self._office = Office(met.world, met.hold, self, others, prepare)
         return self._office
 
+    @property
+    def _broken(self) -> bool:  # under the standard library's name, which people look at
+        threads, office = self._threads, self._office
+        if threads is not None:
+            return bool(threads._broken)
+        return office is not None and office.broken is not None
+
     def submit(
         self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
     ) -> Future[T]:
@@ -229,7 +235,7 @@ class MPIExecutor(Executor):
                 raise RuntimeError("cannot schedule new futures after shutdown")
             office = self._begin()
             assert office is not None, "there are other ranks"
-            if office.broken is not None:
+            if self._broken:
                 raise office.error()
             if not threading.main_thread().is_alive():
                 raise RuntimeError("cannot schedule new futures after interpreter shutdown")
@@ -272,8 +278,8 @@ class MPIExecutor(Executor):
         """The same for `itertools.starmap`; *unordered*: results come as they are done."""
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
-        if buffersize is not None and whole("buffersize", buffersize, 1) > 0:
-            buffersize = index(buffersize)
+        if buffersize is not None:
+            buffersize = _buffer(buffersize)
         end = None if timeout is None else timeout + monotonic()
         function, tasks = in_chunks(fn, (tuple(args) for args in iterable), chunksize)
         results = Results(self, function, tasks, end, buffersize, unordered)
@@ -314,6 +320,16 @@ class MPIExecutor(Executor):
         office.wake.set()
         if wait:
             office.join()
+
+
+def _buffer(size: int) -> int:
+    try:
+        size = index(size)
+    except TypeError:
+        raise TypeError(f"buffersize must be an integer or None, got {size!r}") from None
+    if size < 1:
+        raise ValueError(f"buffersize must be None or > 0, got {size}")
+    return size
 
 
 _entered: list[ref[MPIExecutor]] = []

@@ -10,6 +10,7 @@ without it; a task that was with two ranks that were lost is taken for what they
 
 from __future__ import annotations
 
+import logging
 import pickle
 import threading
 import warnings
@@ -92,23 +93,28 @@ class Office:
 
     def _run(self) -> None:
         try:
-            self._serve()
-        except BaseException as exc:
-            self._break(exc)
-        try:
-            with self.lock:
-                self.flow.stop(0)
-                if self.own is not None:
-                    self.own.over.set()
-                self._desk.end()
-            if self.own is not None:
-                self.own.thread.join()
-            self._publish()
+            try:
+                self._serve()
+            except BaseException as exc:
+                self._break(exc)
+            finally:
+                self._part()
         except BaseException as exc:
             self._break(exc)
         finally:
             ulfm.settled(self._world)
             self._hold.__exit__()
+
+    def _part(self) -> None:
+        """Let everybody go."""
+        with self.lock:
+            self.flow.stop(0)
+            if self.own is not None:
+                self.own.over.set()
+            self._desk.end()
+        if self.own is not None:
+            self.own.thread.join()
+        self._publish()
 
     def _serve(self) -> None:
         nap = _SHORT
@@ -159,14 +165,17 @@ class Office:
         """Set the futures of what is done, and tell of losses."""
         while self._losses:
             warnings.warn_explicit(self._losses.pop(0), RankLostWarning, "mpicomp", 1)
-        some = bool(self._settled)
-        while self._settled:
-            task, value, exc = self._settled.popleft()
+        some = False
+        while True:
+            try:  # a thread that submits to a broken executor publishes too
+                task, value, exc = self._settled.popleft()
+            except IndexError:
+                return some
+            some = True
             if exc is None:
                 task.future.set_result(value)
             else:
                 task.future.set_exception(exc)
-        return some
 
     def submit(self, task: Task) -> Future[Any]:
         """Take in a task; when nothing can be computed any more, its future knows at once."""
@@ -277,7 +286,13 @@ class Office:
         raise AssertionError("what a task raises is its result")
 
     def unfit(self, rank: int, blobs: Sequence[Any]) -> None:
-        self.give_up(pickle.loads(blobs[0]).exception())
+        self.cannot_begin(pickle.loads(blobs[0]).exception())
+
+    def cannot_begin(self, exc: BaseException) -> None:
+        """A rank's initializer has failed."""
+        # said as the standard library says it
+        logging.getLogger("concurrent.futures").critical("Exception in initializer:", exc_info=exc)
+        self.give_up(exc)
 
     def lost(self, rank: int) -> list[tuple[int, Grant]]:
         """A rank is gone: others get what it held, or nobody can go on."""

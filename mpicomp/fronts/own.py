@@ -76,7 +76,7 @@ class OwnTasks:
         try:
             self._prepare()
         except BaseException as exc:
-            self._office.give_up(exc)
+            self._office.cannot_begin(exc)
             return
         while not self.over.is_set():
             self._some.clear()

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
+_REFUSED = (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError)
+"""What pickle itself raises, and the objects of the standard library."""
+
+
 def packed(value: Any, what: str) -> list[Any]:
     """*value* as blobs: its pickle, and the large buffers beside it.
 
@@ -28,11 +32,16 @@ def packed(value: Any, what: str) -> list[Any]:
     ------
     TransportError
         It cannot be pickled; *what* it is stands in the text.
+    Exception
+        What a method of its own has raised, such as ``__reduce__``.
     """
     try:
         return _pickled(value)
     except Exception as exc:
         why = exc
+    if not isinstance(why, _REFUSED):
+        why.add_note(f"  while {what} were pickled, to be sent to another rank")
+        raise why
     if find_spec("cloudpickle") is None:
         raise TransportError(
             f"{what} cannot be sent to another rank: {why}; for lambdas and functions inside "

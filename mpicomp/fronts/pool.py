@@ -7,6 +7,7 @@ which is imported when the first pool is made.
 from __future__ import annotations
 
 import sys
+import warnings
 from operator import index
 from typing import Any
 
@@ -213,8 +214,7 @@ class Pool:
         """An iterator over the results; *iterable* is read a bounded number of items ahead."""
         from mpicomp.fronts.results import Imap
 
-        _size(chunksize)
-        return Imap(self._working(), func, iterable, None)
+        return Imap(self._working(), func, iterable, None, _size(chunksize))
 
     def imap_unordered(
         self, func: Callable[[Any], Any], iterable: Iterable[Any], chunksize: int = 1
@@ -223,8 +223,7 @@ class Pool:
         from mpicomp.fronts.mapping import Arrivals
         from mpicomp.fronts.results import Imap
 
-        _size(chunksize)
-        return Imap(self._working(), func, iterable, Arrivals())
+        return Imap(self._working(), func, iterable, Arrivals(), _size(chunksize))
 
     # the end
 
@@ -260,6 +259,11 @@ class Pool:
 
     def __exit__(self, *_: object) -> None:
         self.terminate()
+
+    def __del__(self) -> None:
+        if getattr(self, "_open", False) and self.is_master():
+            text = f"unclosed running multiprocessing pool {self!r}"  # as the standard library says
+            warnings.warn(text, ResourceWarning, stacklevel=2)
 
     def __reduce__(self) -> NoReturn:
         raise NotImplementedError(

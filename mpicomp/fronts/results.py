@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from itertools import islice
 from multiprocessing import TimeoutError as Late
 from typing import Any
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Future
     from typing import Self
 
@@ -118,30 +117,40 @@ class Imap:
         func: Callable[[Any], Any],
         iterable: Iterable[Any],
         arrivals: Arrivals | None,
+        chunksize: int = 1,
     ) -> None:
         self._items = iter(iterable)
         self._executor, self._func, self._arrivals = executor, func, arrivals
+        self._chunksize = chunksize
         self._futures: deque[Future[Any]] = deque()
         self._waiting = 0
         self._problem: BaseException | None = None
         self._read(_AHEAD * executor.num_workers)
 
     def _read(self, count: int) -> None:
-        """Give out *count* more items, as far as there are; what the source raises comes last."""
-        if self._problem is not None:
-            return
-        try:
-            for future in self._submitted(islice(self._items, count)):
+        """Give out at least *count* more items, if there are; what the source raises comes last.
+
+        As with multiprocessing, a chunk in which the source has failed is not computed.
+        """
+        while count > 0 and self._problem is None:
+            chunk: list[Any] = []
+            try:
+                for item in self._items:
+                    chunk.append((item,))
+                    if len(chunk) == self._chunksize:
+                        break
+                else:
+                    self._problem = StopIteration()
+            except Exception as exc:
+                self._problem = exc
+                return
+            for future in self._executor.submit_all(self._func, chunk, 1):
                 self._waiting += 1
                 if self._arrivals is None:
                     self._futures.append(future)
                 else:
                     future.add_done_callback(self._arrivals.add)
-        except Exception as exc:
-            self._problem = exc
-
-    def _submitted(self, items: Iterator[Any]) -> Iterator[Future[Any]]:
-        return self._executor.submit_all(self._func, ((item,) for item in items), 1)
+            count -= len(chunk)
 
     def __iter__(self) -> Self:
         return self
@@ -162,7 +171,7 @@ class Imap:
             raise problem or StopIteration
         future = self._taken(timeout)
         self._waiting -= 1
-        if not isinstance(self._problem, StopIteration):
+        if self._waiting < _AHEAD * self._executor.num_workers:
             self._read(1)
         return future.result()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import operator
 import os
 import threading
@@ -70,6 +71,13 @@ class Explosive:
 
     def __reduce__(self) -> Any:
         return fails, ("cannot be read",)
+
+
+class Picky:
+    """Will not be pickled, and says so in its own way."""
+
+    def __reduce__(self) -> Any:
+        raise LookupError("not me")
 
 
 def needy() -> None:
@@ -288,6 +296,12 @@ def test_where_tasks_run_and_who_gets_the_executor() -> None:
     with MPIExecutor(1, root_computes=True) as pool:
         if pool is not None:
             assert len({*pool.map(rank_of_task, range(100))}) <= len(both_sides)
+    for comm in (MPI.COMM_SELF, WORLD, WORLD.Dup(), WORLD):  # one after the other
+        with MPIExecutor(comm=comm) as pool:
+            if pool is not None:
+                assert [*pool.map(square, range(9))] == [x * x for x in range(9)]
+        if comm not in (MPI.COMM_SELF, WORLD):
+            comm.Free()
     half: Any = WORLD.Split(WORLD.rank % 2, WORLD.rank)
     with MPIExecutor(comm=half) as pool:
         if pool is not None:
@@ -316,6 +330,9 @@ def test_trap_7_what_cannot_be_pickled_is_its_own_futures_error() -> None:
         if PARALLEL:
             kinds = [type(future.exception()) for future in bad]
             assert kinds == [TransportError, TransportError, LookupError, LookupError]
+            own: Any = pool.submit(both, Picky()).exception()
+            assert (type(own), own.args) == (LookupError, ("not me",))
+            assert any("while the arguments of a task were pickled" in n for n in own.__notes__)
         assert [future.result() for future in good + more] == [0, 1, 4, 9, 16] * 2
         for task in (needy, unpicklable):
             error: Any = pool.submit(task).exception()
@@ -395,6 +412,10 @@ def test_trap_9_the_input_is_read_no_further_than_the_buffer() -> None:
         for wrong in (0, -1, 1.5, "3"):
             with pytest.raises((TypeError, ValueError), match="buffersize"):
                 pool.map(square, [1], buffersize=wrong)  # type: ignore[arg-type]  # wrong on purpose
+        full = itertools.count()
+        pool.map(square, full, buffersize=4)
+        pool.shutdown()
+        assert next(full) == 4
         with pytest.raises(ValueError, match="chunksize"):
             pool.map(square, [1], chunksize=0)
 
@@ -466,11 +487,18 @@ def test_an_initializer_runs_once_before_the_first_task() -> None:
 @pytest.mark.parametrize("computes", [False, True])
 @pytest.mark.filterwarnings("ignore")  # the thread pool logs it
 def test_trap_12_a_worker_that_cannot_begin_breaks_the_executor(computes: bool) -> None:
+    logged: list[Any] = []
+    handler = logging.Handler()
+    handler.emit = logged.append  # type: ignore[assignment, method-assign]  # looked at
+    logging.getLogger("concurrent.futures").addHandler(handler)
+
     def use(pool: MPIExecutor) -> None:
         with pytest.raises(BrokenExecutor):
             pool.submit(square, 1).result(timeout=60)
         with pytest.raises(BrokenExecutor):
             pool.submit(square, 1).result(timeout=60)
+        assert logged[0].getMessage() == "Exception in initializer:"
+        assert logged[0].exc_info[0] is LookupError
 
     with_executor(use, initializer=fails, initargs=("no licence",), root_computes=computes)
     still_works()

@@ -7,7 +7,8 @@ import multiprocessing
 import pickle
 import threading
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,32 @@ def maps(pool: Any) -> Any:
         pool.map_async(square, range(9)).get(60),
         pool.starmap_async(pow, [(2, 3), (3, 2)]).get(),
     ]
+
+
+def fails_at(when: int) -> Iterator[int]:
+    yield from range(when)
+    raise LookupError(when)
+
+
+def sources_that_fail(pool: Any) -> Any:
+    """What comes before the chunk in which the source fails is given; then the error, once."""
+    told: list[Any] = []
+    for when, chunksize in itertools.product((0, 3, 7), (1, 2, 4)):
+        for imap in (pool.imap, pool.imap_unordered):
+            values, errors = [], []
+            results = imap(square, fails_at(when), chunksize)
+            for _ in range(10):
+                try:
+                    values.append(next(results))
+                except (LookupError, StopIteration) as error:
+                    errors.append(type(error))
+                    break
+            told.append((sorted(values), errors))
+        try:
+            pool.map(square, fails_at(when), chunksize)
+        except LookupError as error:
+            told.append((error.args, error.__cause__))
+    return told
 
 
 def errors(pool: Any) -> Any:
@@ -144,7 +171,7 @@ def refuses(pool: Any) -> Any:
     return told
 
 
-PROGRAMS = (calls, maps, errors, callbacks, times_out, closed, refuses)
+PROGRAMS = (calls, maps, sources_that_fail, errors, callbacks, times_out, closed, refuses)
 
 
 def outcome(program: Callable[[Any], Any], pool: Any) -> Any:
@@ -174,6 +201,24 @@ def test_the_same_program_does_the_same(program: Callable[[Any], Any]) -> None:
         return "" if got == expected else f"expected {expected!r:.1500}\ngot {got!r:.1500}"
 
     with_pool(use)
+    still_works()
+
+
+def test_a_pool_that_is_dropped_open_is_warned_of() -> None:
+    def dropped() -> None:
+        pool = Pool()
+        if pool.is_worker():
+            pool.wait()
+        elif WORLD.size > 1:
+            pool.apply(square, (2,))
+
+    told: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ResourceWarning)
+        dropped()
+        told += [str(warning.message) for warning in caught]
+    mine = not WORLD.rank
+    together(any("unclosed running" in text for text in told) is mine, str(told))
     still_works()
 
 
