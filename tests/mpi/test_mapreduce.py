@@ -111,8 +111,11 @@ def test_word_count_of_real_text() -> None:
     def words(path: Path) -> list[str]:
         return re.findall(r"[a-z]+", path.read_text(errors="replace").lower())
 
+    sizes = [path.stat().st_size for path in paths]
+    assert max(sizes) > 20 * min(sizes), "the files are to be uneven"
     counts = Counter(word for path in paths for word in words(path))
-    holds(pcount(word for path in paths for word in words(path)), counts)
+    for schedule in ("static", "dynamic,1", "auto"):
+        holds(pcount((word for path in paths for word in words(path)), schedule=schedule), counts)
     ones = ((word, 1) for path in paths for word in words(path))
     holds(preduce_by_key(add, ones), dict(counts))
 

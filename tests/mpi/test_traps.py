@@ -1,4 +1,23 @@
-"""Traps that other libraries of this kind have fallen into: each is a test of ours."""
+"""Traps that other libraries of this kind have fallen into: each is a test of ours.
+
+ 1  a task's number as MPI tag: more_chunks_than_there_are_tags
+ 2  a receive into the default buffer: messages_beyond_the_default_buffer
+ 3  ``n // p`` that drops the remainder; n < p; p = 1: the_remainder_of_a_division_is_not_lost
+ 4  the user's communicator ignored somewhere: the_users_communicator_is_used_by_every_verb
+ 5  an option, such as a progress bar, that changes values: no_option_changes_the_value
+ 6  ``MPI.pickle`` replaced for everybody: the_pickle_of_mpi4py_is_left_alone
+ 7  an exception that cannot be pickled: an_exception_that_cannot_be_pickled; test_executor
+ 8  a second ``map``: a_second_call_and_a_third; test_executor, test_pool
+ 9  all tasks sent at once: not_all_items_are_asked_for_at_once; test_executor, test_piter
+10  an early end, then another collective: after_an_early_end_comes_another_collective; test_piter
+11  results in the order of arrival: results_come_in_order_however_late_their_ranks_are
+12  a dead worker that is waited for: a_dead_rank_is_not_waited_for; test_executor
+13  starmap with a window, tuples without arguments: starmaps_of_every_kind; test_executor
+14  sigma = 0, t = 1, B = 1, P = 1 in the formulas: pure/test_schedule, its examples and
+    fsc_where_the_formula_divides_by_zero, mfsc_with_one_item_per_rank
+15  each rank small, the sum over 2 GiB: each_rank_small_and_the_sum_large
+16  every process rank 0 of 1: every_process_believes_that_it_is_rank_0_of_1
+"""
 
 from __future__ import annotations
 
@@ -13,21 +32,31 @@ import pytest
 from mpi4py import MPI
 
 from mpicomp import (
+    Pool,
+    counter,
     gather,
+    item_comm,
     options,
     pall,
     pany,
     parray,
+    pcount,
     pdict,
+    pfor,
+    pgroup,
+    piter,
     plist,
     pmap,
     pmax,
     pmin,
     preduce,
+    preduce_by_key,
     pset,
     psum,
     scatter,
+    share,
 )
+from mpicomp.futures import MPIExecutor
 from mpicomp.wire import transport
 from tests.launch import run_python, run_ranks
 from tests.mpi.laws import SCHEDULES, WAYS, each_schedule, holds, on_root, raised, rank_of, together
@@ -70,9 +99,26 @@ def test_the_users_communicator_is_used_by_every_verb() -> None:
             ] == [xs, {mine}, {mine: mine}, xs, 3 * mine, mine, mine, False, True, mine, xs, xs],
             "a verb has asked other ranks",
         )  # fmt: skip
+        together(
+            [
+                pcount(x for x in xs), pgroup((x, x) for x in xs), [*piter(x for x in xs)],
+                preduce_by_key(max, ((x, x) for x in xs)), pfor(x for x in xs),
+                plist((x for x in xs), root="stay").part,  # type: ignore[union-attr]
+                plist((item_comm().size for _ in xs), ranks_per_item=2),
+            ] == [{mine: 3}, {mine: xs}, xs, {mine: mine}, (3, 0, []), xs, [1, 1, 1]],
+            "a verb has asked other ranks",
+        )  # fmt: skip
+    table, hits = share(xs, comm=MPI.COMM_SELF), counter(mine, comm=MPI.COMM_SELF)
+    hits.add()
+    with MPIExecutor(comm=MPI.COMM_SELF) as ex, Pool(comm=MPI.COMM_SELF) as pool:
+        assert ex is not None
+        got = [table.tolist(), hits.value, ex.submit(abs, mine).result(), pool.map(abs, xs)]
+    hits.close()
+    together(got == [xs, mine + 1, mine, xs], f"{got}")
 
 
-def test_no_option_changes_the_value() -> None:
+def test_no_option_changes_the_value(tmp_path: Path) -> None:
+    kept = WORLD.bcast(str(tmp_path / "journal"))
     expected = [x * x for x in range(50) if x % 3]
     for schedule in (*SCHEDULES, "static,7"):
         for root in (0, WORLD.size - 1, None):
@@ -80,6 +126,15 @@ def test_no_option_changes_the_value() -> None:
                 got = plist((x * x for x in range(50) if x % 3), schedule=schedule, root=root,
                             errors=errors)  # fmt: skip
                 holds(got, expected, root)
+    others: list[dict[str, Any]] = [
+        {"progress": True}, {"retries": 2}, {"timeout": 60}, {"patience": 60}, {"reissue": True},
+        {"check": "shuffle"}, {"cost": lambda x: x}, {"setup": dict}, {"ranks_per_item": 2},
+        {"deadline": 600}, {"journal": kept}, {"journal": kept}, {"effects": "ignore"},
+        {"dispatch": "master"}, {"dispatch": "master-only"}, {"dispatch": "counter"},
+    ]  # fmt: skip
+    for given in others:
+        holds(plist((x * x for x in range(50) if x % 3), **given), expected)
+        holds(psum((x * x for x in range(50) if x % 3), **given), sum(expected))
 
 
 def test_the_pickle_of_mpi4py_is_left_alone_and_that_of_the_user_not_used() -> None:
