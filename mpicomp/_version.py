@@ -1,3 +1,3 @@
 """The version, in the one place that the build and the package read."""
 
-version = "0.1.0.dev0"
+version = "0.1.0"
