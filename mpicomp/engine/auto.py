@@ -69,7 +69,8 @@ def remember(call: Call, seconds: float) -> None:
     """Note what a call has taken."""
     if call.comprehension.code is not None and call.options.schedule.kind == "auto":
         facts, n = facts_of(call.comprehension.code), call.comprehension.source.n
-        again = seconds < QUICK and n is not None and n == facts.n
+        # the call may have waited for a core; its items have not
+        again = n is not None and n == facts.n and min(seconds, n * facts.cost) < QUICK
         facts.tiny = facts.tiny + 1 if again else 0
         facts.took, facts.n = seconds, -1 if n is None else n
 
