@@ -94,6 +94,8 @@ class Agreement:
         world.offer(with_ahead(self._header, self._ahead.said))
         if self._call is None or not self._call.can_go_on:
             self.settle()
+        elif self._call.options.patience is not None and not vigil.can_be_seen(world):
+            self.settle()  # they meet, and nobody stays away at an item meanwhile
 
     @property
     def call(self) -> Call:

@@ -40,6 +40,11 @@ def begin(world: World, call: str, patience: float | None) -> None:
     watched_by(world.vigil)
 
 
+def can_be_seen(world: World) -> bool:
+    """Whether the ranks have met once (`Vigil.meet`)."""
+    return world.vigil is not None and world.vigil.board is not None
+
+
 class Vigil:
     """One call's patience, and what is known of the others.
 

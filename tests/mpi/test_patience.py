@@ -29,13 +29,13 @@ def stop():
 
 
 def item(x):
-    if way == "item" and x == 5:
+    if way in ("item", "first") and x == 5:
         stop()
     return x
 
 
 plist(range(3).__contains__(x) for x in range(3))  # a call without patience before
-plist((item(x) for x in range(4)), patience=0.5)
+plist((item(x) for x in range(9 if way == "first" else 4)), patience=0.5, schedule=schedule)
 if way == "between" and rank == 1:
     stop()
 for attempt in 1, 2:
@@ -49,7 +49,7 @@ for attempt in 1, 2:
 
 
 @pytest.mark.parametrize(("way", "schedule"), [
-    ("item", "static"), ("item", "af"), ("between", "dynamic")])  # fmt: skip
+    ("first", "static"), ("item", "static"), ("item", "af"), ("between", "dynamic")])  # fmt: skip
 def test_a_rank_that_never_comes(way: str, schedule: str, tmp_path: Path) -> None:
     if WORLD.size > 1:  # the program has ranks of its own
         return
@@ -69,7 +69,7 @@ def test_a_rank_that_never_comes(way: str, schedule: str, tmp_path: Path) -> Non
         assert "caught 2:" in told  # a further call does not hang either
     else:
         assert "it called plist at" in told
-        assert "late.py:26, at item" in told
+        assert f"late.py:{21 if way == 'first' else 26}, at item" in told
 
 
 def test_nobody_is_named_where_all_come() -> None:
