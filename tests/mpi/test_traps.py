@@ -103,7 +103,7 @@ def test_the_users_communicator_is_used_by_every_verb() -> None:
             [
                 pcount(x for x in xs), pgroup((x, x) for x in xs), [*piter(x for x in xs)],
                 preduce_by_key(max, ((x, x) for x in xs)), pfor(x for x in xs),
-                plist((x for x in xs), root="stay").part,  # type: ignore[union-attr]
+                plist((x for x in xs), root="stay").part,  # type: ignore[union-attr]  # a whole, never None
                 plist((item_comm().size for _ in xs), ranks_per_item=2),
             ] == [{mine: 3}, {mine: xs}, xs, {mine: mine}, (3, 0, []), xs, [1, 1, 1]],
             "a verb has asked other ranks",
