@@ -33,7 +33,7 @@ MPIS = ("mpich", "openmpi")
 RANKS = (1, 2, 3, 5)
 MOST = RANKS[-1]
 SERIAL = ("pure", "house")
-LIMIT = 900  # seconds for one run; a single test is cut much earlier
+LIMIT = 1800  # seconds for one run; a single test is cut much earlier
 NO_TESTS = 5  # pytest's exit code when -k leaves none
 
 
