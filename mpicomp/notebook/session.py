@@ -185,7 +185,7 @@ class Session(Verbs):
             self.client.close()
         if self._cluster is not None:
             cluster, self._cluster = self._cluster, None
-            cluster.stop_cluster_sync()
+            starting.end(cluster)
 
     def restart(self) -> None:
         """End the engines, at once, and start as many new ones; they know nothing any more."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PATIENCE = 120  # seconds for the engines to register, and to say who they are
+_ENDING = 2  # seconds for what a controller has started, when that itself has ended
 _NEEDED = ("ipyparallel", "cloudpickle")
 
 
@@ -59,9 +61,26 @@ def started(n: int, engines: str = "mpi") -> tuple[Any, Any]:
         client = cluster.connect_client_sync()
         client.wait_for_engines(n, timeout=_PATIENCE, interactive=False)
     except BaseException:
-        cluster.stop_cluster_sync()
+        end(cluster)
         raise
     return cluster, client
+
+
+def end(cluster: Any) -> None:
+    """End the engines and the controller of a cluster, and all that the controller has started.
+
+    A controller that is slow to end is killed, and its schedulers would live on.
+    """
+    import psutil  # type: ignore[import-untyped]  # ipyparallel brings it, without annotations
+
+    below: list[Any] = []
+    with suppress(AttributeError, psutil.Error):  # it has not been started; it is gone
+        below = psutil.Process(cluster.controller.pid).children(recursive=True)
+    cluster.stop_cluster_sync()
+    _, alive = psutil.wait_procs(below, timeout=_ENDING)
+    for process in alive:
+        with suppress(psutil.Error):
+            process.kill()
 
 
 def attached(where: Any, profile: str | None) -> tuple[Any, bool]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import psutil  # type: ignore[import-untyped]  # it has no annotations
@@ -106,6 +106,10 @@ def test_every_verb_gives_what_the_serial_line_gives(mpi: Session) -> None:
     joined = reduce(lambda a, b: a + b, ([x] for x in xs), [0])
     same(mpi.preduce(lambda a, b: a + b, ([x] for x in xs), [0]), joined)
     same(mpi.pmap(pow, xs, range(8)), [*map(pow, xs, range(8))])
+    same(mpi.pcount(x % 3 for x in xs), Counter(x % 3 for x in xs))
+    same(mpi.pgroup((x % 2, x) for x in range(5)), {0: [0, 2, 4], 1: [1, 3]})
+    same(mpi.preduce_by_key(max, ((x % 2, x) for x in range(5))), {0: 4, 1: 3})
+    assert mpi.pfor(x for x in xs) == (len(xs), 0, [])
     same(mpi.pmap(lambda c: [x + 1 for x in c], rows, batched=True), [*(rows + 1)])
 
 
@@ -280,7 +284,6 @@ def test_options_that_keep_or_check(mpi: Session, tmp_path: Path) -> None:
         same(mpi.plist((x * x for x in range(50)), journal=str(file)), [x * x for x in range(50)])
     assert file.exists()
     same(mpi.plist((x for x in range(50)), check="shuffle", retries=1), [*range(50)])
-    same(mpi.pcount(x % 3 for x in range(50)), Counter(x % 3 for x in range(50)))
     with pytest.raises(OptionError, match="stay"):
         mpi.plist((x for x in range(5)), root="stay")
 
@@ -317,11 +320,13 @@ def test_stop_stops_the_work_and_the_engines_stay(
         time.sleep(0.05)
         return x
 
+    before = mpi.view.apply_async(os.getpid).get(PATIENCE)
     threading.Thread(target=_press, args=(mark,)).start()
     with pytest.raises(KeyboardInterrupt):
         mpi.plist((slow(x) for x in range(10**6)), schedule=schedule, effects="ignore")
     for _ in range(3):
         usable(mpi)
+    assert mpi.view.apply_async(os.getpid).get(PATIENCE) == before, "the engines have stayed"
 
 
 def _press(mark: Path) -> None:
@@ -347,78 +352,95 @@ CELLS: list[tuple[str, dict[int, type]]] = [  # a cell, and on which ranks it en
 ]  # fmt: skip
 
 
-def test_a_cell_on_the_engines_never_freezes(outside: None) -> None:
-    """The engines know nothing of us before: the first cells are the user's own."""
-    cluster, client = starting.started(2)
-    try:
-        engines, _ = starting.ranked(client)
-        view = client[engines]
-        for cell, failing in CELLS:
-            ended = executed(view, cell)
-            assert {rank: name for rank, (name, _) in ended.items()} == {
-                rank: kind.__name__ for rank, kind in failing.items()
-            }, (cell, ended)
-            told = [text for _, text in ended.values() if len(text.splitlines()) > 2]
-            assert len(told) <= 1, "one error, and not one for each rank"
-            for text in ("alone = 1 / 0", "alone = 1 / 0"):  # of one engine, then of the other
-                engines = engines[::-1]
-                assert executed(client[engines[:1]], text)
-            assert not executed(view, "got = plist(x * x for x in range(9))")
-            assert view["got"] == [[x * x for x in range(9)], None]
-        with Session(client, None, mine=False) as mpi:
-            usable(mpi)
-            executed(view, "1 / rank\nplist(x for x in range(9))")
-            usable(mpi)
-    finally:
-        client.close()
-        cluster.stop_cluster_sync()
+class Strangers(NamedTuple):
+    """Engines that were not started by `connect`, and know nothing of us."""
+
+    cluster: Any
+    client: Any
+    refused: list[str]  # what `connect` said: of engines without MPI, of those beside others
 
 
-def executed(view: Any, cell: str) -> dict[int, tuple[str, str]]:
-    """By engine where *cell* fails: the error's name, and its traceback."""
-    sent = view.execute(cell, silent=False, block=False)
-    sent.wait(PATIENCE)
-    assert sent.ready(), f"frozen: {cell}"
-    failed = getattr(sent.exception(), "elist", [])
-    return {info["engine_id"]: (name, text) for name, _, text, info in failed}
-
-
-def test_engines_that_are_not_ranks_of_one_job(outside: None) -> None:
+@pytest.fixture(scope="module")
+def strangers(outside: None) -> Iterator[Strangers]:
+    """Two engines without MPI, 0 and 1; then 2 and 3, the ranks of an MPI job; then these alone."""
     cluster, client = starting.started(2, "local")
     try:
-        with pytest.raises(LaunchError, match=r"each is rank 0 of 1.*--engines=mpi"):
-            connect(client)
+        refused = [str(raised_by(lambda: connect(client)))]
         (local,) = cluster.engines
         cluster.engine_launcher_class = "mpi"
         cluster.start_engines_sync(2)
         client.wait_for_engines(4, timeout=PATIENCE, interactive=False)
-        with pytest.raises(LaunchError, match="not all ranks of one MPI job"):
-            connect(client)
+        refused.append(str(raised_by(lambda: connect(client))))
         cluster.stop_engines_sync(local)
         ended = time.monotonic() + PATIENCE
         while len(client.ids) > 2 and time.monotonic() < ended:
             time.sleep(0.05)
-        mpi = connect(client)
-        assert mpi.engines != [0, 1], "ids are not ranks"
-        usable(mpi)
-        same(mpi.plist((x for x in range(9)), root=1), [*range(9)])
-        same(mpi.view.apply_async(lambda: __import__("mpicomp").world().rank).get(PATIENCE), [0, 1])
+        yield Strangers(cluster, client, refused)
     finally:
         client.close()
-        cluster.stop_cluster_sync()
+        starting.end(cluster)
 
 
-def test_engines_that_die_are_told_of_and_started_again(outside: None) -> None:
-    mpi = connect(n=2)
-    try:
-        pids = processes(mpi)
-        with pytest.raises(LaunchError, match="restart"):
-            mpi.plist((os._exit(1) if x == 3 else x for x in range(4)), schedule="static")
-        mpi.restart()
+def raised_by(call: Callable[[], Any]) -> LaunchError:
+    with pytest.raises(LaunchError) as raised:
+        call()
+    return raised.value
+
+
+def test_a_cell_on_the_engines_never_freezes(strangers: Strangers) -> None:
+    """The engines know nothing of us before: the first cells are the user's own."""
+    client = strangers.client
+    engines, _ = starting.ranked(client)
+    view = client[engines]
+    for cell, failing in CELLS:
+        ended = executed(view, cell, engines)
+        assert {rank: name for rank, (name, _) in ended.items()} == {
+            rank: kind.__name__ for rank, kind in failing.items()
+        }, (cell, ended)
+        told = [text for _, text in ended.values() if len(text.splitlines()) > 2]
+        assert len(told) <= 1, "one error, and not one for each rank"
+        for engine in engines:  # of one engine alone, then of the other
+            assert executed(client[[engine]], "alone = 1 / 0", engines)
+        assert not executed(view, "got = plist(x * x for x in range(9))", engines)
+        assert view["got"] == [[x * x for x in range(9)], None]
+    with Session(client, None, mine=False) as mpi:
         usable(mpi)
-        pids += processes(mpi)
-    finally:
-        mpi.close()
+        executed(view, "1 / rank\nplist(x for x in range(9))", engines)
+        usable(mpi)
+
+
+def executed(view: Any, cell: str, engines: list[int]) -> dict[int, tuple[str, str]]:
+    """By rank where *cell* fails: the error's name, and its traceback."""
+    sent = view.execute(cell, silent=False, block=False)
+    sent.wait(PATIENCE)
+    assert sent.ready(), f"frozen: {cell}"
+    failed = getattr(sent.exception(), "elist", [])
+    return {engines.index(info["engine_id"]): (name, text) for name, _, text, info in failed}
+
+
+def test_engines_that_run_already(strangers: Strangers) -> None:
+    alone, beside_others = strangers.refused
+    assert "each is rank 0 of 1" in alone
+    assert "--engines=mpi" in alone
+    assert "not all ranks of one MPI job" in beside_others
+    for where in (strangers.client, strangers.client[:], strangers.cluster):
+        with connect(where) as mpi:
+            assert sorted(mpi.engines) == [2, 3], "ids are not ranks"
+            usable(mpi)
+            same(mpi.plist((x for x in range(9)), root=1), [*range(9)])
+            ranks = mpi.view.apply_async(lambda: __import__("mpicomp").world().rank)
+            same(ranks.get(PATIENCE), [0, 1])
+
+
+def test_engines_that_die_are_told_of_and_started_again(mpi: Session) -> None:
+    """The last one that uses these engines."""
+    pids = processes(mpi)
+    with pytest.raises(LaunchError, match="restart"):
+        mpi.plist((os._exit(1) if x == 3 else x for x in range(4)), schedule="static")
+    mpi.restart()
+    usable(mpi)
+    pids += processes(mpi)
+    mpi.close()
     assert_gone(pids)
     with pytest.raises(MpicompError):
         mpi.plist(x for x in range(3))
@@ -436,17 +458,58 @@ def assert_gone(pids: list[psutil.Process]) -> None:
     assert not alive
 
 
-def test_a_notebook_that_is_killed_leaves_nothing_behind(outside: None) -> None:
-    program = """if True:
-        import os, psutil
-        from mpicomp.notebook import connect
-        if __name__ == "__main__":
-            mpi = connect(n=2)
-            tops = [mpi._cluster.controller.pid, *(about.pid for _, about in mpi.info.engines)]
-            print(*tops, flush=True)
-            os.kill(os.getpid(), 9)
-    """
-    done = run_python(["-c", program], env=NEEDED[mpi_beside()])
-    pids = [int(word) for word in done.stdout.split()]
-    assert len(pids) == 3, done.stderr
-    assert_gone([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)])
+USER = """if True:
+    import sys, threading, time
+    from pathlib import Path
+    from jupyter_client.manager import KernelManager
+
+    FIRST = '''
+    import os, psutil, time
+    from mpicomp.notebook import connect
+    mpi = connect(n=2)
+    pids = [about.pid for _, about in mpi.info.engines]
+    controller = psutil.Process(mpi._cluster.controller.pid)
+    print(*pids, controller.pid, *(child.pid for child in controller.children(recursive=True)))
+    '''
+    LONG = '''
+    def slow(x):
+        open("started", "w").close()
+        time.sleep(0.05)
+        return x
+    mpi.plist(slow(x) for x in range(10**6))
+    '''
+    AFTER = '''
+    assert [about.pid for _, about in mpi.info.engines] == mpi.view.apply_sync(os.getpid) == pids
+    print(mpi.psum(x for x in range(100)))
+    '''
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel()
+    client = manager.client()
+    client.start_channels()
+    client.wait_for_ready(timeout=60)
+
+    def cell(code):
+        reply = client.execute_interactive(code, timeout=60)["content"]
+        print(reply.get("ename", "no error"), flush=True)
+
+    def press():
+        while not Path("started").exists():
+            time.sleep(0.01)
+        manager.interrupt_kernel()
+
+    cell(FIRST)
+    threading.Thread(target=press, daemon=True).start()
+    cell(LONG)
+    cell(AFTER)
+    manager.shutdown_kernel(now=True)  # it is killed, and can tell nobody
+"""
+
+
+def test_the_stop_button_of_a_real_notebook_and_the_death_of_its_kernel(
+    outside: None, tmp_path: Path
+) -> None:
+    done = run_python(["-c", USER], env=NEEDED[mpi_beside()], cwd=tmp_path)
+    pids, *rest = done.stdout.splitlines()
+    assert rest == ["no error", "KeyboardInterrupt", "4950", "no error"], done.stderr
+    assert len(pids.split()) > 3  # the controller has schedulers
+    assert_gone([psutil.Process(int(pid)) for pid in pids.split() if psutil.pid_exists(int(pid))])
