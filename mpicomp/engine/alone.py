@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _busy = threading.Lock()
 _owner = 0  # the thread inside a parallel call
 _held = ""  # what holds the ranks between two parts of its work, and how to end it
+_ending: threading.Thread | None = None  # in which that comes to its end by itself
 
 
 def nested() -> bool:
@@ -41,7 +42,8 @@ class alone:  # reads as a clause: with alone(verb)
 
     def __enter__(self) -> None:
         global _owner
-        if not _busy.acquire(blocking=False):
+        soon = _ending is not None and _ending is not threading.current_thread()
+        if not _busy.acquire(blocking=soon):
             if _held:
                 raise ConcurrentCallError(f"{self.verb} was called while {_held}")
             raise ConcurrentCallError(
@@ -82,9 +84,14 @@ class Hold(alone):
         _held = self._under_way
 
     def __exit__(self, *_: object) -> None:
-        global _held
-        _held = ""
+        global _held, _ending
+        _held, _ending = "", None
         super().__exit__()
+
+    def ends(self, thread: threading.Thread) -> None:
+        """From now on *thread* ends the work, whatever happens: the next call waits for that."""
+        global _ending
+        _ending = thread
 
     def inside(self) -> None:
         """From now on this thread runs items: verbs in them are serial."""

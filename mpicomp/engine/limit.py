@@ -5,7 +5,7 @@ so no message and no collector is ever cut in two.
 
     main thread    listening: limited(item, seconds), limited(item, seconds), ...
     the alarm      Python's handler raises `Rang` where the item stands, again every second if the
-                   item swallows it
+                   item swallows it, or has just fallen asleep in C and not heard it
     a thread       watches for items that do not come back to Python at all, and ends the job
 
 What runs in C and does not return to the interpreter hears the alarm when it comes back.  If it
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 GRACE = 10.0  # seconds
 _AGAIN = 1.0  # seconds until an item that has swallowed an interruption gets the next
+_SOONEST = 1e-3  # seconds: one that rings at once would ring before the item sleeps on, unheard
 _LOOK = 0.5  # seconds between two looks of the thread
 
 
@@ -72,7 +73,7 @@ class Section:
 
 
 _sections: list[Section] = []  # the outermost first: a verb inside an item may set limits too
-_watchdog: threading.Thread | None = None
+_guarded_in = 0  # the process in which the thread runs: a fork has none
 _abandoned = False
 _depth = 0  # of `listening` blocks
 _armed = inf  # when the timer rings: at the latest when the first section ends
@@ -192,7 +193,7 @@ def _arm(at: float) -> None:
     global _armed
     if at < _armed:
         _armed = at
-        signal.setitimer(signal.ITIMER_REAL, max(1e-6, at - time.monotonic()))
+        signal.setitimer(signal.ITIMER_REAL, max(_SOONEST, at - time.monotonic()), _AGAIN)
         _guarded()
 
 
@@ -209,10 +210,10 @@ def _ring(_: int, __: FrameType | None) -> None:
 
 def _guarded() -> None:
     """See to it that the thread runs."""
-    global _watchdog
-    if _watchdog is None or not _watchdog.is_alive():  # a fork has none
-        _watchdog = threading.Thread(target=_watch, name="mpicomp-limit", daemon=True)
-        _watchdog.start()
+    global _guarded_in
+    if _guarded_in != os.getpid():
+        _guarded_in = os.getpid()
+        threading.Thread(target=_watch, name="mpicomp-limit", daemon=True).start()
 
 
 def _watch() -> None:

@@ -66,7 +66,7 @@ class Office:
         prepare: Callable[[], object] | None,
     ) -> None:
         self.rank, self._hold, self._world = world.rank, hold, world
-        self._owner = weakref.ref(owner, lambda _: self.wake.set())
+        self._owner = weakref.ref(owner, lambda _: self._dropped())
         self.flow = Flow(world.size)
         self.flow.spared = world.rank
         mail = Mail(world, world.rank, lossy=True)
@@ -85,6 +85,11 @@ class Office:
         self.own = OwnTasks(self, prepare) if prepare else None
         self._thread = threading.Thread(target=self._run, name="mpicomp-executor")
         self._thread.start()
+
+    def _dropped(self) -> None:
+        """Nobody can submit any more."""
+        self._hold.ends(self._thread)
+        self.wake.set()
 
     def join(self) -> None:
         """Wait until all is done."""

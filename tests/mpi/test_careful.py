@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections import Counter
@@ -206,6 +207,21 @@ def test_an_item_that_takes_too_long_is_interrupted(
         assert "test_careful.py" in notes[1]
 
 
+def deaf(x: int) -> int:
+    """An item that misses the first alarm."""
+    heard: list[int] = []
+    known = signal.signal(signal.SIGALRM, lambda *_: heard.append(x))
+    while not heard:
+        time.sleep(0.001)
+    signal.signal(signal.SIGALRM, known)
+    time.sleep(LONG)
+    return x
+
+
+def test_an_alarm_that_was_not_heard_rings_again() -> None:
+    raised(lambda: plist((deaf(x) for x in range(1)), timeout=LIMIT), TimeoutError)
+
+
 def test_the_first_that_takes_too_long_is_raised() -> None:
     gen = (v for x in SOURCES["stream"]() for v in gives(x))
     error = raised(lambda: psum(gen, timeout=LIMIT, retries=1), TimeoutError)
@@ -226,8 +242,6 @@ def test_the_limit_of_a_verb_inside_an_item_is_its_own() -> None:
 
 
 def test_no_limit_is_left_behind() -> None:
-    import signal
-
     before = signal.getsignal(signal.SIGALRM)
     holds(plist((x for x in range(N)), timeout=50, root=rank_of("all")), [*range(N)], None)
     assert signal.getsignal(signal.SIGALRM) is before
