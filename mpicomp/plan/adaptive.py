@@ -25,6 +25,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+INSTANT = 1e-15
+"""Seconds an item that no clock tells from nothing, and whose inverse is still a number."""
+
 
 def weighted_chunk(remaining: int, p: int, weight: float) -> int:
     """Weighted factoring: the factoring chunk times the rank's weight, rounded up.
@@ -114,7 +117,10 @@ def awf_weights(
     [1.5, 0.5]
     >>> awf_weights([None, None]), awf_weights([None, None], before=[1.5, 0.5])
     ([1.0, 1.0], [1.5, 0.5])
+    >>> awf_weights([1.0, 5e-324])
+    [1.0, 1.0]
     """
+    paces = [pace if pace and pace > INSTANT else None for pace in paces]
     known = [pace for pace in paces if pace]
     mean = sum(known) / len(known) if known else 1.0
     ones = [1.0] * len(paces)

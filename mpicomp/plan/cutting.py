@@ -26,7 +26,7 @@ from math import inf, sqrt
 from typing import NamedTuple
 
 from mpicomp.errors import ScheduleError
-from mpicomp.plan.adaptive import af_chunk, awf_weights, weighted_chunk
+from mpicomp.plan.adaptive import INSTANT, af_chunk, awf_weights, weighted_chunk
 from mpicomp.plan.chunks import table
 from mpicomp.plan.schedule import Schedule, parse
 from mpicomp.plan.value import ceil_div, whole
@@ -242,7 +242,7 @@ class FactoringCut(SizedCut):
         off = seconds / items - self._means[rank]
         self._means[rank] = mean = self._means[rank] + off * items / self._items[rank]
         self._squares[rank] += items * off * (seconds / items - mean)
-        if self._chunks[rank] >= 2 and mean > 0:
+        if self._chunks[rank] >= 2 and mean > INSTANT:
             self._told[rank] = mean, sqrt(self._squares[rank] / (self._chunks[rank] - 1))
 
     def _size(self, rank: int, left: int) -> int:
