@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 _busy = threading.Lock()
 _owner = 0  # the thread inside a parallel call
-_held = ""  # what holds the ranks between two parts of its work, and how to end it
-_ending: threading.Thread | None = None  # in which that comes to its end by itself
+_held: Hold | None = None  # what keeps the ranks between two parts of its work
 
 
 def nested() -> bool:
@@ -42,10 +41,10 @@ class alone:  # reads as a clause: with alone(verb)
 
     def __enter__(self) -> None:
         global _owner
-        soon = _ending is not None and _ending is not threading.current_thread()
-        if not _busy.acquire(blocking=soon):
-            if _held:
-                raise ConcurrentCallError(f"{self.verb} was called while {_held}")
+        held = _held
+        if not _busy.acquire(blocking=held is not None and held.ends_soon):
+            if held is not None:
+                raise ConcurrentCallError(f"{self.verb} was called while {held.under_way}")
             raise ConcurrentCallError(
                 f"{self.verb} was called from thread {threading.current_thread().name!r} while "
                 "another thread is in a parallel call: their messages would mix; "
@@ -75,23 +74,28 @@ class Hold(alone):
         self, verb: str, under_way: str, around: AbstractContextManager[Any] | None = None
     ) -> None:
         super().__init__(verb)
-        self._under_way = under_way
+        self.under_way = under_way
+        self._ends_in: threading.Thread | None = None
         self._around = around or nullcontext()
 
     def __enter__(self) -> None:
         global _held
         super().__enter__()
-        _held = self._under_way
+        _held = self
 
     def __exit__(self, *_: object) -> None:
-        global _held, _ending
-        _held, _ending = "", None
+        global _held
+        _held = None
         super().__exit__()
 
     def ends(self, thread: threading.Thread) -> None:
         """From now on *thread* ends the work, whatever happens: the next call waits for that."""
-        global _ending
-        _ending = thread
+        self._ends_in = thread
+
+    @property
+    def ends_soon(self) -> bool:
+        """Whether another thread than this one is ending it."""
+        return self._ends_in not in (None, threading.current_thread())
 
     def inside(self) -> None:
         """From now on this thread runs items: verbs in them are serial."""
