@@ -137,11 +137,9 @@ class Office:
                 return
             if over and not self._tasks and not self.queue:
                 return
-            if heard:
-                nap = _SHORT
-                continue
-            self.wake.wait(nap if self._tasks else _IDLE)
-            nap = min(_LONG, nap * 1.5)
+            if not heard:
+                self.wake.wait(nap if self._tasks else _IDLE)
+            nap = _SHORT if heard else min(_LONG, nap * 1.5)
 
     @property
     def _over(self) -> bool:
