@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ MPIS = ("mpich", "openmpi")
 LAUNCHERS = ("mpiexec", "srun")
 PMI = {"mpich": "pmi2", "openmpi": "pmix"}  # which srun speaks to which MPI
 LIMIT = 300.0  # seconds for a job and for those before it
+SETTLED = 3.0  # seconds until Slurm has heard the last word of a daemon that is gone
 SMALL = {
     # the nodes say that they have more cores than there are
     "MPIR_CVAR_ENABLE_HEAVY_YIELD": "1",
@@ -89,6 +91,7 @@ class Site:
     def __init__(self, cluster: Cluster, pythons: Mapping[str, str], folder: Path) -> None:
         self.cluster, self.pythons, self.folder = cluster, pythons, folder
         self.stopped: dict[Job, tuple[str, ...]] = {}
+        self.gone: dict[Job, float] = {}  # since when the daemon of a first run has been gone
 
     def env(self, mpi: str) -> dict[str, str]:
         """What a user of this MPI has in the environment: the right Python, and nothing more."""
@@ -131,9 +134,11 @@ class Site:
                 if how and len(job.output("computed").split()) > 6:
                     self.cluster.run("scancel", *how, job.number)
                     self.stopped[job] = ()
-            elif about["JobState"] == "PENDING" and not first_run(job.number):
+            elif about["JobState"] != "PENDING" or first_run(job.number):
+                self.gone.pop(job, None)
+            elif time.monotonic() > self.gone.setdefault(job, time.monotonic()) + SETTLED:
                 # at once, and not after Slurm's two minutes; but not before the daemon of the
-                # first run has ended: its last word would count for the second
+                # first run has ended and is forgotten: its last word would count for the second
                 with contextlib.suppress(subprocess.SubprocessError):  # it has begun by itself
                     self.cluster.run("scontrol", "update", f"jobid={job.number}", "starttime=now")
 

@@ -199,13 +199,15 @@ def test_a_job_that_is_stopped_requeues_itself_and_goes_on(
 ) -> None:
     job = jobs["preemptible", mpi, launcher]
     about = job.over()
-    assert (about["JobState"], about["ExitCode"]) == ("COMPLETED", "0:0"), job.output()
+    assert (about["JobState"], about["ExitCode"]) == ("COMPLETED", "0:0"), (about, job.output())
     assert int(about["Restarts"]) >= 1
     if "--signal=TERM" not in STOPPED[mpi, launcher]:  # Open MPI's mpiexec ends all by that
         assert "mpicomp: stopped by SIGUSR1" in job.output()
     assert '{"right": true}' in job.output()
     computed = sorted(map(int, job.output("computed").split()))
-    assert computed == [*range(ITEMS)], "each once: nothing is lost, nothing done again"
+    assert {*computed} == {*range(ITEMS)}, "nothing is lost"
+    if "--signal=TERM" not in STOPPED[mpi, launcher]:  # then what was under way is done again
+        assert computed == [*range(ITEMS)], "each once: nothing is done again"
 
 
 def test_a_job_that_is_cancelled_does_not_come_back(jobs: Submitted) -> None:
