@@ -482,7 +482,7 @@ USER = """if True:
     assert [about.pid for _, about in mpi.info.engines] == mpi.view.apply_sync(os.getpid) == pids
     print(mpi.psum(x for x in range(100)))
     '''
-    manager = KernelManager(kernel_name="python3")
+    manager = KernelManager(kernel_name="python3", transport="ipc")  # no port to lose
     manager.start_kernel()
     client = manager.client()
     client.start_channels()
