@@ -1,17 +1,16 @@
-"""A call that was tiny again and again: the root does it before the ranks meet.
+"""A call that one rank should do, again and again: the root does it before the ranks meet.
 
 Rules of this file: on the root alone, and without a message; what came of it stands in the header
-with which the call begins (`mpicomp.engine.agree`).  So a tiny call costs a single exchange.  An
-item that takes long this time ends it, and the ranks share what is left.
+with which the call begins (`mpicomp.engine.agree`).  So such a call costs a single exchange.  Where
+items take longer this time it ends, and the ranks share what is left.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
 from time import perf_counter
 
 from mpicomp.engine.agree import ALL, FAILED, Ahead
-from mpicomp.engine.auto import QUICK, Memory, remember
+from mpicomp.engine.auto import QUICK, Memory
 from mpicomp.engine.compute import straight
 from mpicomp.engine.gather import own
 from mpicomp.plan.failure import Failure
@@ -24,29 +23,32 @@ if TYPE_CHECKING:
     from mpicomp.engine.call import Call
     from mpicomp.wire.world import World
 
-_FIRST = (0, 1, 32)  # where the first runs begin: a slow item is not to be followed by many
+_SECOND = 31  # items of the run behind the first item: a slow one is not to be followed by many
+_LONGEST = 0.05  # seconds that the others should take
 
 
 def ahead(world: World, call: Call) -> Ahead:
-    """Do the call, or its first items, if it has always been tiny; the root asks."""
-    n = call.comprehension.source.n
-    if n is None or not Memory(call).tiny(n) or not _fits(call):
+    """Do the call, or its first items, if this was best every time of late; the root asks."""
+    n, memory = call.comprehension.source.n, Memory(call)
+    if n is None or not memory.lone(n) or not _fits(call):
         return Ahead()
-    began = perf_counter()
+    began = now = perf_counter()
     try:
-        for run in _runs(n):
+        for run in _runs(n, memory.cost):
+            since = now
             caught = straight(world, call, call.comprehension.source, [run])
             if caught is not None and caught.exception is not None:
                 return Ahead(FAILED, None, Failure(caught.exception, caught.item, caught.notes))
             if caught is not None:
                 break
-            if run.stop < n and perf_counter() - began > QUICK:
+            now = perf_counter()
+            if run.stop < n and now - began > QUICK and now - since > len(run) * memory.ships:
                 return Ahead(run.stop)
         return Ahead(ALL, call.collector.finish([own(call, in_order=True)], n))
     except BaseException as exc:
         return Ahead(FAILED, None, Failure(exc, 0, ()))
     finally:
-        remember(call, perf_counter() - began)
+        memory.keep_call(n, perf_counter() - began)
 
 
 def _fits(call: Call) -> bool:
@@ -61,6 +63,9 @@ def _fits(call: Call) -> bool:
     )
 
 
-def _runs(n: int) -> Iterator[range]:
-    for start, stop in pairwise([*(at for at in _FIRST if at < n), n]):
-        yield range(start, stop)
+def _runs(n: int, cost: float) -> Iterator[range]:
+    at, size = 0, 1
+    while at < n:
+        yield range(at, min(at + size, n))
+        at += size
+        size = _SECOND if at == 1 else min(n - at, max(size, int(_LONGEST / cost)))

@@ -91,10 +91,10 @@ def span_runs(
     totals = [bounds[group + 1] - bounds[group] for group in range(groups)]
 
     def amount(left: int) -> int:
-        if chooser.rests(sizer.cost):
+        if chooser.rests(sizer):
             _while_it_moves(counter, totals[counter.group], sizer.cost)
             return min(_GLIMPSE, sizer.size(left))
-        return sizer.size(left, alone=chooser.whole(sizer.cost, left))
+        return sizer.size(left, alone=chooser.whole(sizer, left))
 
     _leave_to_others(counter, totals[counter.group], patience)
     for group, first, stop in _claims(counter, totals, amount):

@@ -152,7 +152,8 @@ class Listed(Collector):
         try:
             if self.thin is not None:
                 self.values.extend(self.thin(values))
-            elif not before and type(values) is list:
+            elif type(values) is list and len(values) > before:  # the few are moved
+                values[:0] = self.values
                 self.values = values
             else:
                 self.values.extend(values)

@@ -1,15 +1,12 @@
 """Running the comprehension's own code on the runs of one share.
 
 Rules of this file: no collective call; between two pieces, and only there, a rank listens
-whether it may stop.  Pieces grow from one item until they take about `PACE` seconds, so that
-listening costs nothing that can be measured and a slow item is not followed by a slow thousand.
+whether it may stop.  How large a piece is: `mpicomp.engine.pace`.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import partial
-from itertools import chain, islice
 from operator import length_hint
 from sys import maxsize
 from time import perf_counter
@@ -17,15 +14,13 @@ from typing import Any, NamedTuple
 
 from mpicomp.engine import limit
 from mpicomp.engine.careful import attempt, attempts_note
-from mpicomp.engine.collect import Decided, Listed
-from mpicomp.engine.keeping import within
+from mpicomp.engine.collect import Decided
+from mpicomp.engine.pace import PACE, Pace
 from mpicomp.engine.reducing import Searched
 from mpicomp.errors import RemoteTraceback
 from mpicomp.plan.failure import notes_for, tell, traceback_text
-from mpicomp.plan.fold import LEAF, leaves
-from mpicomp.plan.source import Branch, Data, Held, Map, Source, Stream, Zip, length
+from mpicomp.plan.source import Branch, Map, Source, Zip, length
 from mpicomp.plan.streams import Seeded
-from mpicomp.wire.cutoff import STOP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,10 +33,6 @@ if TYPE_CHECKING:
     from mpicomp.wire.world import World
 
     _Step = Callable[[World, Call, Source, range], "Caught | None"]
-
-PACE = 0.005
-_GROWTH = 1024
-_AT_ONCE = 4096  # items that nobody waits for, and whose values are not kept: one piece
 
 
 class Caught(NamedTuple):
@@ -96,8 +87,9 @@ def _pieces_of(
     limit = maxsize
     step = _item_by_item if call.options.careful else _step
     lowest: Caught | None = None
+    pace = Pace(call, listening=cutoff is not None or meter is not None)
     for run in runs:
-        for piece in pieces(call, run, listening=cutoff is not None or meter is not None):
+        for piece in pace.pieces(run):
             if cutoff is not None and perf_counter() - listened > PACE / 5:
                 if glance is not None:
                     glance()
@@ -133,8 +125,9 @@ def straight(world: World, call: Call, source: Source, runs: Iterable[range]) ->
     """The same for a `Call.plain` of which no other rank hears before it is over."""
     if world.interrupted:
         return Caught(0, KeyboardInterrupt())
+    pace = Pace(call, listening=False)
     for run in runs:
-        for piece in pieces(call, run, listening=False):
+        for piece in pace.pieces(run):
             caught = _step(world, call, source, piece)
             if caught is not None:
                 return caught
@@ -150,32 +143,6 @@ def _caught(caught: Caught, cutoff: Cutoff | None) -> Caught:
     if cutoff is not None:
         cutoff.announce(caught.item)
     return caught
-
-
-def pieces(call: Call, run: range, listening: bool) -> Iterable[range]:
-    """*run* in the pieces that the call's collector can take."""
-    if call.comprehension.whole_runs:
-        return (run,)
-    if call.collector.by_leaf:
-        cut = leaves(run)
-        return cut if call.keeper is None else chain.from_iterable(map(_paced, cut))
-    if call.keeper is not None:
-        return _paced(run)
-    at_once = maxsize if call.collector.keeps_all and not call.options.careful else _AT_ONCE
-    return _paced(run) if listening or length(run) > at_once else (run,)
-
-
-def _paced(run: range) -> Iterator[range]:
-    at, size, n = 0, 1, length(run)
-    while at < n:
-        began = perf_counter()
-        yield run[at : at + size]
-        took = perf_counter() - began
-        at += size
-        if took < PACE / 2:
-            size *= max(2, min(_GROWTH, int(PACE / 4 / took)))
-        elif took > PACE * 2:
-            size = max(1, size // 2)
 
 
 def _step(world: World, call: Call, source: Source, piece: range) -> Caught | None:
@@ -335,104 +302,3 @@ def bare(source: Source) -> Source:
     if isinstance(source, Seeded):
         return children[0]
     return source.over(children)
-
-
-class Feed:
-    """A stream's items, counted; what the stream itself raises is told from what an item does."""
-
-    def __init__(self, stream: Stream) -> None:
-        self.iterator = stream.iterator
-        self.taken = 0
-        self.failure: BaseException | None = None
-        self.ended = False
-
-    def items(self) -> Iterator[Any]:
-        try:
-            for item in self.iterator:
-                self.taken += 1
-                yield item
-        except GeneratorExit:
-            raise
-        except BaseException as exc:
-            self.failure = exc
-            raise
-
-    def window(self, size: int) -> list[Any]:
-        """The next *size* items, or fewer when the stream ends or fails."""
-        found: list[Any] = []
-        if self.ended:  # it might go on; the serial comprehension would not
-            return found
-        with suppress(BaseException):  # kept, and told once what came before it is done
-            found.extend(islice(self.items(), size))
-        self.ended = len(found) < size
-        return found
-
-
-def drain(
-    world: World, call: Call, stream: Stream, cutoff: Cutoff | None = None
-) -> tuple[Caught | None, int]:
-    """Run the comprehension over a whole stream, here and now, consuming it item by item.
-
-    Returns
-    -------
-    caught : Caught or None
-        What ended it early.
-    n : int
-        Items taken.
-    """
-    feed = Feed(stream)
-    if call.options.careful:
-        size = maxsize if call.comprehension.whole_runs else 1
-    elif call.keeper is None and isinstance(call.collector, (Listed, Searched)):
-        if call.meter is not None:
-            call.meter.follow(feed)
-        return _drain(world, call, feed), feed.taken
-    else:
-        size = LEAF
-    return _drain_by(size, world, call, feed, cutoff), feed.taken
-
-
-def _drain(world: World, call: Call, feed: Feed) -> Caught | None:
-    while True:
-        try:
-            here = range(feed.taken, feed.taken)
-            call.collector.take(here, call.comprehension.make(feed.items()))
-            return None
-        except Decided:
-            return Caught(feed.taken - 1, None)
-        except BaseException as exc:
-            index = None if feed.failure else feed.taken - 1
-            notes = _notes(world, call, index, Data([]))
-            if feed.failure or call.options.errors == "raise" or not isinstance(exc, Exception):
-                return Caught(feed.taken - 1, exc, notes)
-            assert call.collector.keeps_errors, "options were checked"
-            call.collector.put(range(feed.taken - 1, feed.taken), settled(exc, notes))
-
-
-def _drain_by(
-    size: int, world: World, call: Call, feed: Feed, cutoff: Cutoff | None
-) -> Caught | None:
-    """The same so many items at a time: a fold's tree and a keeper have to know where they lie."""
-    at = 0
-    while window := feed.window(size):
-        piece = range(at, at + len(window))
-        held = Held(window, piece.stop, piece.index)
-        caught = compute(world, call, held, within(call, piece), cutoff)
-        if caught is not None:
-            return caught
-        if cutoff is not None and cutoff.limit == STOP:
-            return None
-        at = piece.stop
-    return source_failure(world, call, feed)
-
-
-def source_note(world: World) -> str:
-    """For an error that the source raised, and no item."""
-    return f"  in the source itself on rank {world.rank}, {world.host}"
-
-
-def source_failure(world: World, call: Call, feed: Feed) -> Caught | None:
-    """What the stream itself raised, behind its last item."""
-    if feed.failure is None:
-        return None
-    return Caught(feed.taken, feed.failure, _notes(world, call, None, Data([])))

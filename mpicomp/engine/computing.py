@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 from mpicomp.engine.auto import Chooser, Memory
 from mpicomp.engine.claims import sorted_runs, span_runs, table_runs
-from mpicomp.engine.compute import Caught, compute, source_note
+from mpicomp.engine.compute import Caught, compute
 from mpicomp.engine.costed import planned
+from mpicomp.engine.draining import source_note
 from mpicomp.engine.handed import handed_out, lead, work
 from mpicomp.engine.keeping import gaps_of, missing, narrowed, spread
 from mpicomp.engine.metering import Meter

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from mpicomp.engine.compute import Caught, Feed, compute, source_failure
+from mpicomp.engine.compute import Caught, compute
+from mpicomp.engine.draining import Feed, source_failure
 from mpicomp.engine.keeping import gaps_of, missing, narrowed, spread
 from mpicomp.engine.master import Master
 from mpicomp.engine.reissued import Parts, lead_again, work_again

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from mpicomp.engine.call import Call
-    from mpicomp.engine.compute import Feed
+    from mpicomp.engine.draining import Feed
     from mpicomp.options import Options
     from mpicomp.wire.world import World
 

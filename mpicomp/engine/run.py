@@ -19,9 +19,10 @@ from mpicomp.engine.ahead import ahead
 from mpicomp.engine.alone import alone, frame_inside, nested
 from mpicomp.engine.auto import remember
 from mpicomp.engine.call import LEAVE, Call, unpack
-from mpicomp.engine.compute import Caught, at_work, compute, drain, source_note, straight
+from mpicomp.engine.compute import Caught, at_work, compute, straight
 from mpicomp.engine.computing import Computed, computed
 from mpicomp.engine.costed import check_cost
+from mpicomp.engine.draining import drain, source_note
 from mpicomp.engine.gather import Sending, collect, forget, own, packed, sending
 from mpicomp.engine.keeping import missing, spread
 from mpicomp.engine.keyed import meet

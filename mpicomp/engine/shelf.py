@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mpicomp.engine.compute import Feed
+from mpicomp.engine.draining import Feed
 from mpicomp.engine.share import at_hand, count_functions
 from mpicomp.errors import ComprehensionError
 from mpicomp.plan.source import Data, Source, Stream, rebuild

@@ -10,8 +10,8 @@ from sys import maxsize
 from time import perf_counter
 from typing import Any
 
-from mpicomp.engine.compute import source_note
 from mpicomp.engine.desk import Load
+from mpicomp.engine.draining import source_note
 from mpicomp.engine.pieces import NOTHING
 from mpicomp.engine.shelf import Shelf
 from mpicomp.plan.failure import Failure

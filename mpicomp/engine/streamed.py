@@ -11,7 +11,8 @@ from time import perf_counter
 
 from mpicomp.engine.agree import place
 from mpicomp.engine.call import ROUND, Call, Header, unpack
-from mpicomp.engine.compute import Caught, Feed, compute, source_failure
+from mpicomp.engine.compute import Caught, compute
+from mpicomp.engine.draining import Feed, source_failure
 from mpicomp.engine.share import part_of, runs_of
 from mpicomp.engine.stopping import stopped
 from mpicomp.plan.gaps import Gaps

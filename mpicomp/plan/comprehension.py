@@ -43,15 +43,15 @@ class CodeFacts:
     ----------
     took : float
         Seconds that the last call of it took, where somebody has measured; else infinite.
-    tiny : int
-        How many calls in a row, each of `n` items, took hardly any time.
+    lone : int
+        How many calls in a row, each of `n` items, one rank should have done.
     cost : float
         Seconds that one of its items took, likewise.
     ships : float
         Seconds to get one of its values from another rank, where somebody has measured; else 0.
     """
 
-    __slots__ = ("code", "cost", "digest", "list_code", "n", "one_to_one", "ships", "tiny", "took")
+    __slots__ = ("code", "cost", "digest", "list_code", "lone", "n", "one_to_one", "ships", "took")
 
     def __init__(self, code: CodeType) -> None:
         self.code = code
@@ -61,7 +61,7 @@ class CodeFacts:
         self.list_code = list_code(code) if expression else None
         self.took = self.cost = inf
         self.ships = 0.0
-        self.n, self.tiny = -1, 0
+        self.n, self.lone = -1, 0
 
 
 _facts: dict[int, CodeFacts] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import inf
 
-SPAN = 0.001
+SPAN = 0.002
 """Seconds that a span is to take."""
 _GROWTH = 8
 _KNOWN = 64  # items that may be claimed at once, when some have been measured
@@ -40,6 +40,8 @@ class SpanSizer:
         Seconds an item, as measured in the last span; infinite before the first.
     typical : float
         As measured in the largest span.
+    items : int
+        How many have been measured.
 
     Examples
     --------
@@ -47,21 +49,21 @@ class SpanSizer:
     >>> sizer.size(left=10_000)
     1
     >>> sizer.learn(items=1, seconds=1e-5)
-    >>> sizer.size(left=10_000)  # not yet the 100 that take 1 ms
+    >>> sizer.size(left=10_000)  # not yet the 200 that take 2 ms
     8
     >>> sizer.learn(8, 8e-5)
     >>> sizer.learn(64, 64e-5)
     >>> sizer.size(10_000), sizer.size(400), sizer.size(3), sizer.size(400, alone=True)
-    (100, 50, 1, 200)
+    (200, 50, 1, 200)
     """
 
-    __slots__ = ("_before", "_largest", "_most", "_ranks", "cost", "typical")
+    __slots__ = ("_before", "_largest", "_most", "_ranks", "cost", "items", "typical")
 
     def __init__(self, ranks: int, before: float = inf) -> None:
         self._ranks = ranks
         self._before = before
         self._most = 1
-        self._largest = 0
+        self._largest = self.items = 0
         self.cost = self.typical = inf
 
     def size(self, left: int, alone: bool = False) -> int:
@@ -83,6 +85,7 @@ class SpanSizer:
     def learn(self, items: int, seconds: float) -> None:
         """A span of *items* has taken *seconds*."""
         self.cost = max(_LEAST, seconds / items)
+        self.items += items
         self._most *= _GROWTH
         if items > self._largest:
             self._largest, self.typical = items, self.cost

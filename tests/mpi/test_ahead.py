@@ -104,7 +104,7 @@ def test_what_is_left_when_it_takes_long_after_all_is_shared(
         return plist((x**3 for x in range(n)), schedule="auto")
 
     monkeypatch.setattr(ahead, "QUICK", -1.0)
-    monkeypatch.setattr(Memory, "tiny", lambda *_: True)
+    monkeypatch.setattr(Memory, "lone", lambda *_: True)
     for n in (0, 1, 2, 31, 33, 5000):
         holds(cubes(n), [x**3 for x in range(n)])
     error = raised(lambda: plist(1 // (40 - x) for x in range(100)), ZeroDivisionError)

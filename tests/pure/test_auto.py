@@ -1,0 +1,63 @@
+"""Whether one rank should do it all: what items cost, against what it costs to get their values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mpicomp.engine.auto import Chooser, Memory
+from mpicomp.engine.call import Call
+from mpicomp.engine.collect import Listed
+from mpicomp.options import chosen
+from mpicomp.plan.comprehension import take_apart
+from mpicomp.plan.spans import SpanSizer
+
+HARDLY, MUCH = 1e-9, 1e-4  # seconds an item: less and more than a small value takes to be sent
+
+
+def chooser_of(values: list[Any], decides: bool = True, root: Any = 0) -> Chooser:
+    """That of a call which has computed *values*."""
+    made = take_apart(eval("(x for x in range(10**6))"), "plist")  # new code: nothing is remembered
+    call = Call("plist", made, Listed(), chosen({"root": root}))
+    chooser = Chooser(call, decides, Memory(call))
+    call.collector.take(range(len(values)), iter(values))
+    return chooser
+
+
+def sizer_of(items: int, cost: float) -> SpanSizer:
+    sizer = SpanSizer(2)
+    sizer.learn(items, items * cost)
+    return sizer
+
+
+@pytest.mark.parametrize("many", [1, 2, 64, 1000])
+def test_items_that_take_more_than_their_values_are_shared(many: int) -> None:
+    chooser = chooser_of([*range(many)])
+    assert not chooser.whole(sizer_of(many, MUCH), left=10**6)
+
+
+def test_items_that_take_less_are_left_to_the_root() -> None:
+    values = [*range(1000)]
+    assert chooser_of(values).whole(sizer_of(1000, HARDLY), left=10**6)
+    assert chooser_of(values, decides=False).rests(sizer_of(1000, HARDLY))
+    assert not chooser_of(values, decides=False).whole(sizer_of(1000, HARDLY), left=10**6)
+    assert not chooser_of(values).rests(sizer_of(1000, HARDLY))
+
+
+def test_of_a_few_values_nobody_can_tell() -> None:
+    """To send one takes mostly our own work: it would be taken for dear."""
+    assert not chooser_of([1]).whole(sizer_of(1, 2e-7), left=10**6)
+
+
+def test_large_values_show_it_at_once() -> None:
+    assert chooser_of([[*range(10**6)]]).whole(sizer_of(1, MUCH), left=10)
+
+
+def test_where_few_items_give_a_value_little_is_sent() -> None:
+    chooser = chooser_of([*range(1000)])
+    assert not chooser.whole(sizer_of(10**6, 5e-9), left=10**6)
+
+
+def test_what_stays_is_not_sent() -> None:
+    assert not chooser_of([*range(1000)], root="stay").whole(sizer_of(1000, HARDLY), left=10**6)
