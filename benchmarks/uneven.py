@@ -5,8 +5,9 @@
     mpiexec -n 2 python benchmarks/uneven.py --every     # all that have a name, for auto/best
 
 "auto with cost" is given what the items cost.  "auto/best" is the time of the best of the others,
-but for those with cost, over that of auto.  Behind each row stands what is wanted, and whether it
-was reached.
+but for those with cost, over that of auto.  "busy" is what of the ranks' time went into items with
+auto, as its record says: how fast the cores are changes it little.  Behind each row stands what is
+wanted, and whether it was reached.
 
 Efficiency = what is possible / what was measured; possible is the serial time over the number of
 ranks, or the longest item.  "machine" is what the cores themselves lose when all of them work: the
@@ -29,6 +30,7 @@ from typing import Any
 
 from mpi4py import MPI
 
+import mpicomp
 from mpicomp import plist
 
 SCHEDULES = ["static", "static,1", "dynamic,1", "guided", "trapezoid", "factoring", "auto",
@@ -81,7 +83,8 @@ def costs(name: str) -> list[float]:
         "mandelbrot": lambda: rows_of_mandelbrot(200),
         "bimodal": lambda: [20.0 if draw.random() < 0.1 else 1.0 for _ in range(400)],
         "equal": lambda: [1.0] * 400,
-        "equal tiny": lambda: [1.0] * 100_000,
+        "equal small": lambda: [1.0] * 50_000,
+        "equal tiny": lambda: [1.0] * 1_000_000,
         "equal huge": lambda: [1.0] * 8,
         "giant first": lambda: [400.0] + [1.0] * 400,
         "giant last": lambda: [1.0] * 400 + [400.0],
@@ -89,8 +92,8 @@ def costs(name: str) -> list[float]:
     return kinds[name]()
 
 
-KINDS = ["log-normal", "ramp up", "ramp down", "mandelbrot", "bimodal", "equal", "equal tiny",
-         "equal huge", "giant first", "giant last"]  # fmt: skip
+KINDS = ["log-normal", "ramp up", "ramp down", "mandelbrot", "bimodal", "equal", "equal small",
+         "equal tiny", "equal huge", "giant first", "giant last"]  # fmt: skip
 
 
 def shared(turns: list[int], words: Any) -> list[int] | None:
@@ -109,11 +112,12 @@ def seconds(call: Callable[[], object]) -> float:
 
 
 def measure(name: str, total: float, repeat: int, schedules: list[str]) -> dict[str, list[float]]:
-    """Seconds of the serial comprehension, of each schedule, and of the longest item."""
+    """Seconds of the serial comprehension, of each schedule, of the longest item; and "busy"."""
     speed = COMM.bcast(turns_a_second())
     share = costs(name)
-    turns = [max(1, int(total * speed * cost / sum(share))) for cost in share]
-    sides = ["serial", "longest", "all at once", *schedules]
+    unit = total * speed / sum(share)
+    turns = [max(1, int(unit * cost)) for cost in share]
+    sides = ["serial", "longest", "all at once", "busy", *schedules]
     times: dict[str, list[float]] = {side: [] for side in sides}
     for _ in range(repeat):
         if COMM.rank == 0:
@@ -124,6 +128,10 @@ def measure(name: str, total: float, repeat: int, schedules: list[str]) -> dict[
             text, _, extra = schedule.partition(" with ")
             words: Any = {"schedule": text} | ({"cost": turns} if extra == "cost" else {})
             times[schedule].append(seconds(partial(shared, turns, words)))
+        with mpicomp.record() as rec:
+            shared(turns, {"schedule": "auto"})
+        if COMM.rank == 0:
+            times["busy"].append(rec.summary().efficiency)
     return times
 
 
@@ -151,6 +159,7 @@ def row(kind: str, times: dict[str, list[float]], schedules: list[str]) -> dict[
     fixed = [found[s] for s in schedules if not s.startswith("auto") and " with " not in s]
     if "auto" in found and fixed:
         found["auto/best"] = found["auto"] / max(fixed)
+    found["busy"] = median(times["busy"])
     found["machine"] = serial / median(times["all at once"])
     found["noise"] = max(times["serial"]) / min(times["serial"])
     return found
@@ -177,7 +186,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     schedules = EVERY if asked.every else asked.schedules
-    report = {}
+    report: dict[str, dict[str, list[float]]] = {}
     for name in asked.only:
         times = measure(name, asked.seconds, asked.repeat, schedules)
         if COMM.rank == 0:

@@ -90,7 +90,7 @@ def _pieces_of(
     pace = Pace(call, listening=cutoff is not None or meter is not None)
     for run in runs:
         for piece in pace.pieces(run):
-            if cutoff is not None and perf_counter() - listened > PACE / 5:
+            if cutoff is not None and perf_counter() - listened > PACE / 2:
                 if glance is not None:
                     glance()
                 limit = min(limit, cutoff.poll())
