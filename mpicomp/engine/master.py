@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 _LISTEN = 0.003  # seconds between two looks of the master's thread
 _NAP = 0.0002
-AHEAD = 0.005
+AHEAD = 0.02
 _MOST = 4096  # items a rank in the window of a stream
 
 

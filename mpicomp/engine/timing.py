@@ -60,7 +60,8 @@ def keep(
         for rank, (_, rows) in enumerate(told)
         for start, stop, step, begin, end in rows
     ]
-    dispatch, reason = call.way(n) if headers is not None else ("serial", "one rank")
+    known = call.comprehension.source.n  # by the end, that of a stream is known as well
+    dispatch, reason = call.way(known) if headers is not None else ("serial", "one rank")
     record.add(
         Timeline(
             verb=call.verb,

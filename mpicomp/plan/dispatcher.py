@@ -19,6 +19,8 @@ something gets more only if it holds no more than the 2p-th part of the items th
 with a second such chunk it stays within its fair share of them.  So many small chunks are
 prefetched until the end is near, and the few large ones of schedules that taper are not.  (To
 count chunks instead would not do: the first of 4 ranks would take 250 + 188 of guided's 1000.)
+Of a stream that goes on only the window is known, which is no end: there it is enough that an
+item is left for every rank.
 
 With *reissue*, when everything is handed out, who is free gets a chunk that others still hold: the
 lowest of those that fewest hold.  The first to finish it counts; the others are *superseded*.
@@ -175,7 +177,8 @@ class Dispatcher:
             nothing to hand out, and then a rank that holds nothing is remembered as hungry.
         """
         cut, load = self._cut, self._load[rank]
-        if not self._room[rank] or 2 * cut.p * load > cut.known - cut.at:
+        spare = 2 * cut.p * load if cut.closed or not load else cut.p
+        if not self._room[rank] or spare > cut.known - cut.at:
             return None
         grant = self._grant(rank)
         if grant is not None:

@@ -115,7 +115,8 @@ class Job:
     def ready(self, rank: int) -> Grant | None:
         load = sum(len(grant.items) for grant in self.held[rank])
         left = self.known - self.fresh
-        full = len(self.held[rank]) > self.ahead or 2 * self.p * load > left
+        spare = 2 * self.p * load if load == 0 or not self.open_stream else self.p
+        full = len(self.held[rank]) > self.ahead or spare > left
         grant = self.master.ready(rank)
         if rank not in self.alive or full or self.nothing_to_give:
             assert grant is None
