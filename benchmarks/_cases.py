@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -157,6 +158,37 @@ class Mebibytes(Work):
         return len(value) == len(expected) and all(map(np.array_equal, value, expected))
 
 
+def count_down(turns: int) -> int:
+    """Cost *turns*."""
+    while turns:
+        turns -= 1
+    return turns
+
+
+class CountDowns(Work):
+    """``[count_down(turns) for turns in ...]``: *n* items of *mean* turns, log-normal."""
+
+    def __init__(self, n: int, mean: int, sigma: float) -> None:
+        draw = random.Random(2012).lognormvariate
+        self.turns = [int(mean * draw(-(sigma**2) / 2, sigma)) for _ in range(n)]
+
+    def serial(self, n: int) -> list[int]:
+        return [count_down(turns) for turns in self.turns]
+
+    def shared(self, n: int) -> list[int] | None:
+        return plist(count_down(turns) for turns in self.turns)
+
+    def by_hand(self, comm: Intracomm, n: int) -> Any:
+        def fill(part: Array, span: Span) -> None:
+            part[:] = self.part(span)
+
+        whole = gathered(comm, n, (), np.int64, fill)
+        return None if whole is None else whole.tolist()
+
+    def part(self, span: Span) -> list[int]:
+        return [count_down(turns) for turns in self.turns[slice(*span)]]
+
+
 class Imports(Work):
     """``python -c CODE`` in a fresh process, against ``python -c "import mpicomp"``."""
 
@@ -217,7 +249,11 @@ def cases(quick: bool) -> dict[str, Case]:
     close = Target(lambda serial, ours: ours / serial, 1.5, "of serial", False)
     typed = "mpi4py by hand"
     no_slower = Target(lambda by_hand, ours: ours / by_hand, 1.0, f"of {typed}", False, typed)
+    few, many = (40, 1000) if quick else (400, 20_000)
+    uneven, small = CountDowns(few, 40_000, 1.5), CountDowns(many, 600, 0.0)
     every = [
+        Case("uneven", f"{few} items of 1 ms on average, log-normal", uneven, few),
+        Case("small", f"{many} items of 15 µs", small, many),
         Case("seed", "1000 squares to a list", to_list, 1000, number=200, target=close),
         Case("list-1e6", f"{long} squares to a list", to_list, long),
         Case("list-1e7", f"{longer} squares to a list", to_list, longer, target=no_slower),
