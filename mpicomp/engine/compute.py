@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from mpicomp.engine import limit
 from mpicomp.engine.careful import attempt, attempts_note
 from mpicomp.engine.collect import Decided
-from mpicomp.engine.pace import PACE, Pace
+from mpicomp.engine.pace import PACE, pieces
 from mpicomp.engine.reducing import Searched
 from mpicomp.errors import RemoteTraceback
 from mpicomp.plan.failure import notes_for, tell, traceback_text
@@ -87,9 +87,8 @@ def _pieces_of(
     limit = maxsize
     step = _item_by_item if call.options.careful else _step
     lowest: Caught | None = None
-    pace = Pace(call, listening=cutoff is not None or meter is not None)
     for run in runs:
-        for piece in pace.pieces(run):
+        for piece in pieces(call, run, listening=cutoff is not None or meter is not None):
             if cutoff is not None and perf_counter() - listened > PACE / 2:
                 if glance is not None:
                     glance()
@@ -125,9 +124,8 @@ def straight(world: World, call: Call, source: Source, runs: Iterable[range]) ->
     """The same for a `Call.plain` of which no other rank hears before it is over."""
     if world.interrupted:
         return Caught(0, KeyboardInterrupt())
-    pace = Pace(call, listening=False)
     for run in runs:
-        for piece in pace.pieces(run):
+        for piece in pieces(call, run, listening=False):
             caught = _step(world, call, source, piece)
             if caught is not None:
                 return caught

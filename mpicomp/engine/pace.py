@@ -2,7 +2,7 @@
 
 Rules of this file: pieces grow from one item until they take about `PACE` seconds, so that
 listening costs nothing that can be measured and a slow item is not followed by a slow thousand.
-What was learnt from one run holds for the next.
+Each run begins anew with one item: what the last one took says nothing of this one's.
 """
 
 from __future__ import annotations
@@ -25,46 +25,35 @@ _GROWTH = 1024
 _AT_ONCE = 4096  # items that nobody waits for, and whose values are not kept: one piece
 
 
-class Pace:
-    """The pieces of one rank's runs, as the call's collector can take them.
+def pieces(call: Call, run: range, listening: bool) -> Iterable[range]:
+    """*run* in the pieces that the call's collector can take; each is done when the next is asked.
 
     Parameters
     ----------
     call : Call
+    run : range
     listening : bool
         Whether anybody is listened to between two pieces.
     """
+    if call.comprehension.whole_runs:
+        return (run,)
+    if call.collector.by_leaf:
+        cut = leaves(run)
+        return cut if call.keeper is None else chain.from_iterable(map(_paced, cut))
+    if call.keeper is not None or listening:
+        return _paced(run)
+    at_once = maxsize if call.collector.keeps_all and not call.options.careful else _AT_ONCE
+    return _paced(run) if length(run) > at_once else (run,)
 
-    __slots__ = ("_call", "_listening", "_size")
 
-    def __init__(self, call: Call, listening: bool) -> None:
-        self._call = call
-        self._listening = listening
-        self._size = 1
-
-    def pieces(self, run: range) -> Iterable[range]:
-        """*run*, piece by piece; each is to be done when the next is asked for."""
-        call = self._call
-        if call.comprehension.whole_runs:
-            return (run,)
-        if call.collector.by_leaf:
-            cut = leaves(run)
-            return cut if call.keeper is None else chain.from_iterable(map(self._timed, cut))
-        if call.keeper is not None or self._listening:
-            return self._timed(run)
-        at_once = maxsize if call.collector.keeps_all and not call.options.careful else _AT_ONCE
-        return self._timed(run) if length(run) > at_once else (run,)
-
-    def _timed(self, run: range) -> Iterator[range]:
-        at, n = 0, length(run)
-        while at < n:
-            size = min(self._size, n - at)
-            began = perf_counter()
-            yield run[at : at + size]
-            took = perf_counter() - began
-            at += size
-            if took < PACE / 2:
-                size *= max(2, min(_GROWTH, int(PACE / 4 / took)))
-                self._size = max(self._size, size)
-            elif took > PACE * 2:
-                self._size = max(1, int(size * PACE / took))
+def _paced(run: range) -> Iterator[range]:
+    at, size, n = 0, 1, length(run)
+    while at < n:
+        began = perf_counter()
+        yield run[at : at + size]
+        took = perf_counter() - began
+        at += size
+        if took < PACE / 2:
+            size *= max(2, min(_GROWTH, int(PACE / 4 / took)))
+        elif took > PACE * 2:
+            size = max(1, size // 2)
