@@ -110,3 +110,22 @@ def test_what_is_left_when_it_takes_long_after_all_is_shared(
     error = raised(lambda: plist(1 // (40 - x) for x in range(100)), ZeroDivisionError)
     assert "in item 40 (x=40)" in error.__notes__[0]
     together(cubes(3) == ([0, 1, 8] if MPI.COMM_WORLD.rank == 0 else None), "the next call works")
+
+
+@pytest.mark.parametrize("longest", [1e-9, 1.0], ids=["in many runs", "in a few"])
+def test_a_large_call_that_one_rank_should_do(
+    longest: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "_LONGEST", longest)
+    monkeypatch.setattr(ahead, "QUICK", math.inf)
+    monkeypatch.setattr(Memory, "lone", lambda *_: True)
+    monkeypatch.setattr(Memory, "cost", 1e-6)
+
+    def evens(n: int, bad: int = -1) -> Any:
+        return plist((x // (x - bad) for x in range(n) if x % 2 == 0), schedule="auto")
+
+    for n in (1, 2, 33, 5000):
+        holds(evens(n), [x // (x + 1) for x in range(n) if x % 2 == 0])
+    error = raised(lambda: evens(5000, bad=4000), ZeroDivisionError)
+    assert "in item 4000 (x=4000)" in error.__notes__[0]
+    holds(evens(33), [x // (x + 1) for x in range(33) if x % 2 == 0])
