@@ -159,15 +159,18 @@ class Chooser:
             self._one = max(_LEAST, _least_seconds(values[-1:]))
         enough = max(1, min(_SAMPLE, int(_WEIGHING / self._one)))
         if cost < self._one * each and len(values) >= enough:
-            more = _least_seconds(values[-enough:]) - self._one
-            self._ships = max(_LEAST, more / (enough - 1) if enough > 1 else self._one) * each
+            one = self._one
+            if enough > 1:
+                one = max(_LEAST, (_least_seconds(values[-enough:]) - one) / (enough - 1))
+            self._ships = one * each
             self._memory.keep_ships(self._ships)
             self._weighed = True
 
 
 def _least_seconds(sample: list[Any]) -> float:
-    """Seconds to send and receive these values; some of the first time goes to our own code."""
-    return min(_seconds(sample), _seconds(sample))
+    """Seconds to send and receive these values; of a short first time, most is our own code's."""
+    taken = _seconds(sample)
+    return taken if taken > _WEIGHING else min(taken, _seconds(sample))
 
 
 def _seconds(sample: list[Any]) -> float:
