@@ -14,6 +14,7 @@ import math
 import random
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -57,30 +58,34 @@ def gathered(
     return whole
 
 
-class Work:
+class Work(ABC):
     """One kind of work on ``range(n)``; see the head of this file."""
 
-    def serial(self, n: int) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def serial(self, n: int) -> Any: ...
 
-    def shared(self, n: int) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def shared(self, n: int) -> Any: ...
 
     def same(self, value: Any, expected: Any) -> bool:
         """Tell whether *value* is what the serial side made."""
         return bool(value == expected)
 
-    def by_hand(self, comm: Intracomm, n: int) -> Any:
-        raise NotImplementedError
 
-    def part(self, span: Span) -> Any:
-        raise NotImplementedError
+class Spread(Work):
+    """What other packages, and mpi4py by hand, are asked for too."""
+
+    @abstractmethod
+    def by_hand(self, comm: Intracomm, n: int) -> Any: ...
+
+    @abstractmethod
+    def part(self, span: Span) -> Any: ...
 
     def join(self, parts: list[Any]) -> Any:
         return list(itertools.chain.from_iterable(parts))
 
 
-class SquaresToList(Work):
+class SquaresToList(Spread):
     """``[x * x for x in range(n)]``."""
 
     def serial(self, n: int) -> list[int]:
@@ -103,7 +108,7 @@ class SquaresToList(Work):
         return value == expected and set(map(type, value)) <= {int}
 
 
-class SquaresToArray(Work):
+class SquaresToArray(Spread):
     """``np.fromiter((x * x for x in range(n)), float, n)``."""
 
     def serial(self, n: int) -> Array:
@@ -134,7 +139,7 @@ def mebibyte(i: int) -> Array:
     return np.full(MIB, float(i))
 
 
-class Mebibytes(Work):
+class Mebibytes(Spread):
     """``[mebibyte(i) for i in range(n)]``: large results, little work."""
 
     def serial(self, n: int) -> list[Array]:
@@ -165,7 +170,7 @@ def count_down(turns: int) -> int:
     return turns
 
 
-class CountDowns(Work):
+class CountDowns(Spread):
     """``[count_down(turns) for turns in ...]``: *n* items of *mean* turns, log-normal."""
 
     def __init__(self, n: int, mean: int, sigma: float) -> None:
@@ -221,13 +226,14 @@ class Target:
 class Case:
     """A work of one size.
 
-    *number* calls make one sample and *size* bytes one value; *groups* are those of `_sides` it
+    The work is `Spread` where more than serial and mpicomp is measured.  *number* calls make one
+    sample and *size* bytes one value; *groups* are those of `_sides` it
     is measured in, and it is the first that the target speaks of.
     """
 
     name: str
     what: str
-    work: Work
+    work: Any
     n: int
     groups: tuple[str, ...] = ("ranks", "pools")
     number: int = 1

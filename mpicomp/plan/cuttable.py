@@ -5,6 +5,7 @@ Rules of this file: pure.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -23,9 +24,9 @@ class Cuttable(Sequence[T]):
     __slots__ = ()
 
     @property
+    @abstractmethod
     def source(self) -> Source:
         """What a comprehension over this sequence runs over."""
-        raise NotImplementedError(f"{type(self).__name__} has to say what it walks over")
 
     def __iter__(self) -> Iterator[T]:
         # a generator function, so that a comprehension over it can be traced back to self
