@@ -311,13 +311,16 @@ class Office:
         held = self._held_by(rank)
         served = self.flow.lost(rank)
         others = len(self._desk.others)
+        fate = f"are computed by the others, of which there are {others}"
+        if not others:
+            fate = "are not computed again, as no other rank is left"
         if not others and self.own is None:
             self.give_up(BrokenExecutor(f"{who} was lost, and no rank is left to work"))
-        elif not others:
-            self._condemn(held, f"{who}, the last that it could be given to, was lost with it")
+        elif not others:  # what other ranks were lost with before waits as well
+            why = f"{who}, the last that it could be given to, was lost"
+            self._condemn(self.flow.waiting_alone(), why)
         self._losses.append(
-            f"{who} was lost while it served an executor; {len(held)} tasks that it held are "
-            f"computed by the others, of which there are {others}"
+            f"{who} was lost while it served an executor; {len(held)} tasks that it held {fate}"
         )
         return served
 

@@ -140,6 +140,10 @@ class Flow(Dispatcher):
         """Whether this is the single item of a lost rank."""
         return number in self._alone
 
+    def waiting_alone(self) -> list[int]:
+        """Items of lost ranks that nobody has taken since."""
+        return [self._open[number][1].start for number, rank in self._alone.items() if rank is None]
+
     def _holds_alone(self, rank: int) -> bool:
         return bool(self._alone) and rank in self._alone.values()
 

@@ -120,6 +120,26 @@ def the_root_is_left(pool: MPIExecutor) -> None:
     found["after"] = [*pool.map(square, range(5))]
 
 
+def poison_while_the_root_waits(x: int) -> int:
+    if not began_as:
+        while not Path("rank 1 or 2").exists() or not Path("the other").exists():
+            time.sleep(0.01)
+    elif x == 1500:
+        Path("the other" if Path("rank 1 or 2").exists() else "rank 1 or 2").touch()
+        die()
+    return x * x
+
+
+def the_root_is_left_with_tasks(pool: MPIExecutor) -> None:
+    """What waits behind the task that both others die of could only go to them."""
+    futures = [pool.submit(poison_while_the_root_waits, x) for x in range(3000)]
+    wait(futures, timeout=90)
+    errors = {x for x, future in enumerate(futures) if future.exception(0) is not None}
+    found["given up"] = min(errors) == 1500
+    found["right"] = all(futures[x].result() == x * x for x in {*range(3000)} - errors)
+    found["after"] = [*pool.map(square, range(5))]
+
+
 def root_lost(pool: MPIExecutor) -> None:
     pool.submit(time.sleep, 0.5)
     assert pool.submit(square, 3).result() == 9
@@ -128,13 +148,14 @@ def root_lost(pool: MPIExecutor) -> None:
 
 CASES: dict[str, Callable[[MPIExecutor], None]] = {
     use.__name__: use
-    for use in (survived, swift, broken, poisoned, nobody_left, the_root_is_left, root_lost)
+    for use in (survived, swift, broken, poisoned, nobody_left, the_root_is_left,
+                the_root_is_left_with_tasks, root_lost)
 }
 
 
 def in_a_with(case: str) -> None:
     try:
-        with MPIExecutor(root_computes=case == "the_root_is_left") as pool:
+        with MPIExecutor(root_computes=case.startswith("the_root_is_left")) as pool:
             if pool is not None:
                 CASES[case](pool)
     except BrokenExecutor as exc:

@@ -28,6 +28,8 @@ SURVIVED: dict[str, tuple[int, dict[str, Any]]] = {
     "poisoned": (4, {"told": [*SQUARES[:7], "BrokenExecutor", *SQUARES[8:20]],
                      "after": SQUARES[:5], "left": 2, "plist": True}),
     "nobody_left": (3, {"told": ["BrokenExecutor"] * 5, "refused": True, "left": 1, "plist": True}),
+    "the_root_is_left_with_tasks": (3, {"given up": True, "right": True, "after": SQUARES[:5],
+                                        "left": 1, "plist": True}),
     "early": (4, {"early": (SQUARES[:5], 2), "left": 3, "plist": True}),
     "standing": (4, {"round 0": True, "round 1": True, "round 2": True}),
 }  # fmt: skip

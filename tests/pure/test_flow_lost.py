@@ -17,7 +17,7 @@ class Crew:
     Attributes
     ----------
     counts : dict
-        How often the values of each item were taken in.
+        How often the values of each item were taken in; or given up, which they are once.
     held : dict
         What each rank holds, in the order of getting.
     suspects : set of int
@@ -78,12 +78,16 @@ class Crew:
             self.served(self.flow.returned(rank, grant.number, at))
 
     def die(self) -> None:
-        if len(self.held) > 2:
+        if len(self.held) > 1:
             rank = self.chance.choice([rank for rank in self.held if rank])
             grants = self.held.pop(rank)
             assert sorted(grants) == sorted(self.flow.holding(rank))
             self.suspects.update(item for grant in grants for item in grant.items)
             self.served(self.flow.lost(rank))
+            if len(self.held) == 1:  # nobody is left who could be given them
+                for item in self.flow.waiting_alone():
+                    assert item in self.suspects
+                    self.counts[item] += 1
 
     def run(self) -> None:
         events = [self.ask, self.ask, self.finish, self.read, self.give_back]
@@ -115,3 +119,4 @@ def test_who_is_spared_goes_on_with_what_is_new() -> None:
     flow.done(0, 3, 1.0)
     assert flow.ready(0) is None
     assert flow.lowest == 0
+    assert flow.waiting_alone() == [0]
