@@ -15,7 +15,7 @@ from mpicomp.engine.state import Setup
 from mpicomp.errors import OptionError
 from mpicomp.options import AUTO, Options, chosen
 from mpicomp.plan.comprehension import take_apart
-from mpicomp.record.recording import recording
+from mpicomp.record.recording import wanted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def called(
         asked = chosen(options, usual)
         apart = take_apart(expression, verb) if make is None else make()
         collected = collector(apart, asked)
-        events: list[Any] | None = [] if recording() else None
+        events: list[Any] | None = [] if wanted() else None
         if asked.plain:
             return Call(verb, apart, collected, asked, detail, events, also)
         _check(verb, apart, collected, asked)

@@ -9,6 +9,7 @@ import atexit
 import weakref
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from mpicomp.engine import limit
@@ -27,12 +28,14 @@ from mpicomp.plan.comprehension import take_apart
 from mpicomp.plan.cutting import cut_of
 from mpicomp.plan.own import OwnPlan
 from mpicomp.plan.value import whole
+from mpicomp.record.recording import under_way, wanted
 from mpicomp.wire.waiting import watched_by
 from mpicomp.wire.world import World, world
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from contextlib import AbstractContextManager
     from typing import Self, TypeVar, Unpack
 
     from mpicomp.options import Common
@@ -101,10 +104,10 @@ def piter(
     36
     """
     if nested():
-        return _serially(World(), gen, ordered, window, options)
+        return _serially(World(), gen, ordered, window, options, recorded=False)
     ranks = world(Options.comm_of(options))
     if ranks.comm is None or ranks.size == 1:
-        return _serially(ranks, gen, ordered, window, options)
+        return _serially(ranks, gen, ordered, window, options, wanted())
     if ranks.watch is not None:
         raise OptionError(
             "the values that piter has given cannot be taken back, so there is no piter where "
@@ -114,7 +117,12 @@ def piter(
 
 
 def _call(
-    gen: object, ordered: object, window: int | None, options: Common, setup: Setup | None
+    gen: object,
+    ordered: object,
+    window: int | None,
+    options: Common,
+    setup: Setup | None,
+    recorded: bool,
 ) -> Call:
     asked = chosen(options, AUTO)
     apart = take_apart(gen, "piter")
@@ -153,7 +161,8 @@ def _call(
             f"write window={asked.schedule.least}, or more"
         )
     detail = f"ordered={bool(ordered)}, window={window}"
-    call = Call("piter", apart, Listed(keeps_errors=True), asked, detail)
+    events: list[Any] | None = [] if recorded else None
+    call = Call("piter", apart, Listed(keeps_errors=True), asked, detail, events)
     return call if setup is None else setup.before_items_of(call)
 
 
@@ -163,24 +172,32 @@ def _setup_of(options: Common) -> Setup | None:
 
 
 def _serially(
-    ranks: World, gen: Iterable[T], ordered: bool, window: int | None, options: Common
+    ranks: World,
+    gen: Iterable[T],
+    ordered: bool,
+    window: int | None,
+    options: Common,
+    recorded: bool,
 ) -> Iterator[T]:
     setup = _setup_of(options)
-    call = _call(gen, ordered, window, options, setup)
+    call = _call(gen, ordered, window, options, setup, recorded)
     check_root(call.options.root, ranks)
     limit.check(call.options)
     watch(call, ranks.rank)
-    if setup is not None:
-        return _inside(setup, one_by_one(ranks, call))
     plain = call.options.errors == "raise" and not call.options.careful
-    return iter(gen) if plain else one_by_one(ranks, call)
+    if plain and setup is None and call.events is None:
+        return iter(gen)
+    values = one_by_one(ranks, call)
+    if call.events is not None:
+        values = _inside(under_way(), values)
+    return values if setup is None else _inside(setup, values)
 
 
-def _inside(setup: Setup, values: Iterator[T]) -> Iterator[T]:
-    """*values*, computed inside *setup*; what is done with them is outside."""
+def _inside(around: AbstractContextManager[object], values: Iterator[T]) -> Iterator[T]:
+    """*values*, computed inside *around*; what is done with them is outside."""
     nothing = object()
     while True:
-        with setup:
+        with around:
             value: Any = next(values, nothing)
         if value is nothing:
             return
@@ -194,13 +211,14 @@ class Flowing(Iterator[Any]):
         self, ranks: World, gen: object, ordered: bool, window: int | None, options: Common
     ) -> None:
         self._over = True  # until there is something to end
-        setup = _setup_of(options)
+        setup, recorded = _setup_of(options), wanted()
         hold = Hold("piter", "a piter is under way, for which the other ranks work: end its loop "
                     "first, or close() it", setup)  # fmt: skip
         hold.__enter__()
         try:
             install_guard(ranks)
-            agreed = Agreement(ranks, "piter", lambda: _call(gen, ordered, window, options, setup))
+            build = partial(_call, gen, ordered, window, options, setup, recorded)
+            agreed = Agreement(ranks, "piter", build)
             agreed.settle()
             watched_by(None)  # from now on the ranks wait for the loop's body, however long
         except BaseException:

@@ -16,6 +16,7 @@ from mpicomp.engine.desk import Desk
 from mpicomp.engine.hand import SLOW, Hand, Own
 from mpicomp.engine.pieces import Pieces
 from mpicomp.engine.stock import Stock
+from mpicomp.engine.timing import keep_flow
 from mpicomp.plan.failure import Failure, tell
 from mpicomp.plan.flow import Flow, Outlet
 from mpicomp.plan.gulp import Gulp
@@ -43,9 +44,11 @@ def work(world: World, call: Call, root: int) -> None:
     BaseException
         The item's, that ended it.
     """
+    began = perf_counter()
     _, _, blobs = Hand(Mail(world, root), Pieces(world, call)).serve()
     if blobs:
         raise raised_everywhere(world, pickle.loads(blobs[0]).exception())
+    keep_flow(world, call, 0, began)
 
 
 def raised_everywhere(world: World, exc: BaseException) -> BaseException:
@@ -88,7 +91,7 @@ class Iterating:
         self._pieces = Pieces(world, call)
         self._own = Own(self._put)
         self._computes = call.options.dispatch != "master-only"
-        self._spent = 0.0
+        self._began, self._spent = perf_counter(), 0.0
         self._problem: BaseException | None = None
         self._news = False  # the second thread has heard something
         self._left: Iterator[Any] = iter(())
@@ -123,6 +126,8 @@ class Iterating:
             self._flow.stop(0)
             try:
                 self._desk.end((pickle.dumps(failure),) if failure else ())
+                if failure is None:
+                    keep_flow(self._world, self._call, self._stock.shelf.known, self._began)
             finally:
                 self._hold.__exit__()
         if threading.current_thread() is not self._listener:
@@ -208,7 +213,9 @@ class Iterating:
             if self._own.batch is None and not self._open():
                 return False
         self._hold.inside()
-        began = perf_counter()
+        batch, events = self._own.batch, self._call.events
+        assert batch is not None, "it was opened"
+        told, began = batch.told, perf_counter()
         try:
             done = self._own.work(_STRETCH)
         except Exception as exc:
@@ -216,7 +223,10 @@ class Iterating:
             return True
         finally:
             self._hold.outside()
-        self._spent += perf_counter() - began
+        ended = perf_counter()
+        self._spent += ended - began
+        if events is not None and batch.told > told:
+            events.append((told, batch.told, 1, began, ended))
         if done:
             with self._lock:
                 self._flow.done(self._world.rank, self._number, self._spent)

@@ -6,13 +6,16 @@ Rules of this file: no message is sent here; what it says of an item is as `engi
 from __future__ import annotations
 
 import pickle
+from contextlib import suppress
 from operator import length_hint
+from time import perf_counter
 from typing import Any
 
 from mpicomp.engine.batch import Batch
 from mpicomp.engine.careful import attempt, attempts_note
 from mpicomp.engine.compute import item_notes, settled
 from mpicomp.engine.shelf import STREAMED, unfolded
+from mpicomp.engine.timing import keep
 from mpicomp.plan.failure import Failure, tell
 from mpicomp.plan.source import Data, Stream, length
 from mpicomp.wire.forms import decode, encode
@@ -52,7 +55,10 @@ class Pieces:
         self._source, self._probe = Data([]), None
         sent = None if form == NOTHING else decode(form, blobs)
         source = unfolded(self._call, range(batch.start, batch.stop), kind, sent)
+        began = perf_counter()
         yield from self.values(batch, source, kind)
+        if self._call.events is not None:
+            self._call.events.append((batch.start, batch.stop, 1, began, perf_counter()))
 
     def values(self, batch: Batch, source: Source, kind: int) -> Iterator[Any]:
         """What the items of *source* give, which are those of the batch."""
@@ -107,15 +113,28 @@ class Pieces:
 
 
 def one_by_one(world: World, call: Call) -> Iterator[Any]:
-    """The same on one rank, where errors are to be returned."""
-    source = call.comprehension.source
+    """The same on one rank, where errors are to be returned, or times kept."""
+    source, began, at = call.comprehension.source, perf_counter(), -1
     if isinstance(source, Stream):
         call = call.streamed()
         items: Iterator[Any] = iter(source.iterator)
     else:
         items = iter(range(source.n or 0))
     pieces = Pieces(world, call)
-    for at, item in enumerate(items):
-        batch = Batch(0, at, at + 1)
-        one = Data([item]) if isinstance(source, Stream) else source.cut(range(item, item + 1))
-        yield from pieces.values(batch, one, NOTHING)
+    with suppress(GeneratorExit):  # a loop that is left is over as well
+        for at, item in enumerate(items):
+            batch = Batch(0, at, at + 1)
+            one = Data([item]) if isinstance(source, Stream) else source.cut(range(item, item + 1))
+            for value in pieces.values(batch, one, NOTHING):
+                _note(call, batch)
+                yield value
+            if batch.told == at:  # it gave no value
+                _note(call, batch)
+    keep(world, call, at + 1, began, perf_counter(), None)
+
+
+def _note(call: Call, batch: Batch) -> None:
+    """What an item has taken until now; without what was done with its value."""
+    if call.events is not None and batch.told == batch.start:
+        call.events.append((batch.start, batch.stop, 1, batch.started, perf_counter()))
+    batch.told = batch.stop

@@ -37,6 +37,7 @@ from mpicomp.engine.timing import keep
 from mpicomp.engine.watch import watch
 from mpicomp.plan.failure import tell
 from mpicomp.plan.source import Stream
+from mpicomp.record.recording import under_way
 from mpicomp.wire import guard
 from mpicomp.wire.cutoff import STOP, Cutoff
 from mpicomp.wire.waiting import wait
@@ -67,7 +68,8 @@ def run(verb: str, comm: MPI.Intracomm | None, build: Callable[[], Call]) -> Any
     if nested():
         call = build()
         check_source(call, World())
-        return serial(World(), call._replace(sampler=None))  # its other ranks know nothing of it
+        # its other ranks know nothing of it
+        return serial(World(), call._replace(sampler=None, events=None))
     if comm is not None and (elsewhere := getattr(comm, "__mpicomp_run__", None)):
         return elsewhere(verb, build)  # the engines of a notebook
     ranks = world(comm)
@@ -99,6 +101,13 @@ def _by_itself(ranks: World, build: Callable[[], Call]) -> Any:
     if call.options.cost is not None:
         check_cost(call, call.comprehension.source.n, alone=True)
     watch(call, ranks.rank)
+    if call.events is None:
+        return _metered(ranks, call)
+    with under_way():
+        return _metered(ranks, call)
+
+
+def _metered(ranks: World, call: Call) -> Any:
     if not call.options.progress or metering.drawing():
         return serial(ranks, call)
     metering.check(call.options)

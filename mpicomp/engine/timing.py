@@ -9,13 +9,14 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any
 
+from mpicomp.engine.call import CLOSE, Header
 from mpicomp.record.recording import recording
 from mpicomp.record.timeline import Timeline
 from mpicomp.wire.threads import threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mpicomp.engine.call import Call, Header
+    from mpicomp.engine.call import Call
     from mpicomp.wire.world import World
 
 
@@ -47,11 +48,42 @@ def keep(
     """
     if call.events is None:
         return
+    known = call.comprehension.source.n  # by the end, that of a stream is known as well
+    dispatch, reason = call.way(known) if headers is not None else ("serial", "one rank")
     root = call.options.root or 0
-    mine = [(*items, begin - met, end - met) for *items, begin, end in call.events]
+    paths = [_path(rank == root, header) for rank, header in enumerate(headers or [None])]
+    _add(world, call, n, began, met, dispatch, f"{reason}; {choice}" if choice else reason, paths)
+
+
+def keep_flow(world: World, call: Call, n: int, began: float) -> None:
+    """The same for an iterator's, whose values have come while the ranks computed.
+
+    Collective: every rank of the world calls.
+    """
+    if call.events is None:
+        return
+    world.exchange(Header(CLOSE).pack())
+    asked = call.options.dispatch is not None
+    reason = call.way(None)[1] if asked else "the values come out while the ranks work"
+    root = call.options.root or 0
+    paths = ["memory" if rank == root else "messages" for rank in range(world.size)]
+    _add(world, call, n, began, perf_counter(), "master", reason, paths)
+
+
+def _add(
+    world: World,
+    call: Call,
+    n: int,
+    began: float,
+    met: float,
+    dispatch: str,
+    reason: str,
+    paths: list[str],
+) -> None:
+    mine = [(*items, begin - met, end - met) for *items, begin, end in call.events or ()]
     told: list[Any] | None = [(world.host, mine)]
-    if headers is not None and world.comm is not None:
-        told = world.comm.gather((world.host, mine), root)
+    if len(paths) > 1 and world.comm is not None:
+        told = world.comm.gather((world.host, mine), call.options.root or 0)
     record = recording()
     if told is None or record is None:
         return
@@ -60,17 +92,15 @@ def keep(
         for rank, (_, rows) in enumerate(told)
         for start, stop, step, begin, end in rows
     ]
-    known = call.comprehension.source.n  # by the end, that of a stream is known as well
-    dispatch, reason = call.way(known) if headers is not None else ("serial", "one rank")
     record.add(
         Timeline(
             verb=call.verb,
             schedule=str(call.options.schedule),
             dispatch=dispatch,
-            reason=f"{reason}; {choice}" if choice else reason,
+            reason=reason,
             n=n,
             hosts=[host for host, _ in told],
-            paths=[_path(rank == root, header) for rank, header in enumerate(headers or [None])],
+            paths=paths,
             began=began,
             ended=perf_counter(),
             events=events,

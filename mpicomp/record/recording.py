@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mpicomp.record.timeline import Path, Timeline
 
 _active: ContextVar[Record | None] = ContextVar("mpicomp.record", default=None)
+_under_way: ContextVar[bool] = ContextVar("mpicomp.recorded", default=False)
 
 
 def recording() -> Record | None:
@@ -38,6 +39,30 @@ def recording() -> Record | None:
     True
     """
     return _active.get()
+
+
+def wanted() -> bool:
+    """Whether a call that begins now is recorded: not one in an item of a recorded one.
+
+    Examples
+    --------
+    >>> with record():
+    ...     with under_way():
+    ...         inside = wanted()
+    ...     inside, wanted()
+    (False, True)
+    """
+    return _active.get() is not None and not _under_way.get()
+
+
+class under_way:  # reads as a clause: with under_way()
+    """A recorded call is: what its items call is their own."""
+
+    def __enter__(self) -> None:
+        self._token = _under_way.set(True)
+
+    def __exit__(self, *_: object) -> None:
+        _under_way.reset(self._token)
 
 
 class Record:
