@@ -330,12 +330,10 @@ class Office:
         again: list[int] = []
         for grant in self.flow.holding(rank):
             for number in grant.items:
-                task = self._tasks.get(number)
-                if task is None:
-                    continue
-                task.lost += 1
-                guilty = task.lost > 1 and self.flow.alone(grant.number)
-                (again if guilty else held).append(number)
+                if (task := self._tasks.get(number)) is not None:
+                    task.lost += 1
+                    guilty = task.lost > 1 and self.flow.alone(grant.number)
+                    (again if guilty else held).append(number)
         self._condemn(again, "two ranks were lost while they computed it")
         return held
 
