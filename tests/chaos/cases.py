@@ -12,6 +12,7 @@ WAYS = {"mpich": ("plain", "journal"), "openmpi": ("survive", "both", "journal",
 SCHEDULES = ("static", "static,1", "dynamic,3", "guided", "auto", "factoring", "af", "master")
 SOURCES = ("range", "list", "array", "stream")
 VERBS = ("plist", "psum", "pdict", "parray", "preduce", "pset", "pgroup")
+EXECUTORS = ("executor", "executor, root too")  # of tasks; they keep no journal
 COST = 0.002  # seconds of an item, about
 N = 120
 
@@ -87,7 +88,8 @@ def case_of(seed: int, mpi: str) -> Case:
         attempts.append(_attempt(draw, way)._replace(kills=()))
     least = min(attempt.ranks for attempt in attempts)
     root = draw.choice([0, 0, None, least - 1])
-    return Case(seed, mpi, way, draw.choice(VERBS), draw.choice(SOURCES), root, tuple(attempts))
+    verb = draw.choice(VERBS if resumes else VERBS + 2 * EXECUTORS)
+    return Case(seed, mpi, way, verb, draw.choice(SOURCES), root, tuple(attempts))
 
 
 def _attempt(draw: random.Random, way: str) -> Attempt:

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 import mpicomp
-from tests.chaos.cases import COST, N
+from mpicomp.futures import BrokenExecutor, MPIExecutor, as_completed
+from tests.chaos.cases import COST, EXECUTORS, N
 
 
 def source(kind: str) -> Iterable[Any]:
@@ -52,6 +53,31 @@ def reduced(gen: Any, **asked: Any) -> Any:
     return mpicomp.preduce(lambda a, b: a + b, gen, **asked)
 
 
+def executed(kind: str, seed: int, root: int, root_computes: bool) -> list[int] | None:
+    """The values of ``plist`` as tasks; what the loss of ranks leaves undone is submitted again."""
+    tasks = [int(x) for x in source(kind) if x % 3]
+    values: dict[int, int] = {}
+    try:
+        with MPIExecutor(root=root, root_computes=root_computes) as pool:
+            while pool is not None and len(values) < len(tasks):
+                left = [x for x in tasks if x not in values]
+                found = {pool.submit(item, x, seed): x for x in left}
+                for future in as_completed(found):
+                    if future.exception() is None:
+                        values[found[future]] = future.result()
+    except BrokenExecutor:
+        return None
+    return [values[x] for x in tasks] if pool is not None else None
+
+
+def value_of(verb: str, kind: str, seed: int, asked: dict[str, Any]) -> Any:
+    """What this rank gets of one call."""
+    if verb in EXECUTORS:
+        return executed(kind, seed, asked["root"] or 0, "root too" in verb)
+    call: Callable[..., Any] = reduced if verb == "preduce" else getattr(mpicomp, verb)
+    return call(comprehension(verb, source(kind), seed), **asked)
+
+
 def shown(value: Any) -> str:
     """A value, so that two of them can be compared."""
     if isinstance(value, np.ndarray):
@@ -63,7 +89,6 @@ def main() -> None:
     """Make the call until its value is there."""
     folder, text, verb, kind, root, schedule, *journal = sys.argv[1:]
     path, seed = Path(folder), int(text)
-    call: Callable[..., Any] = reduced if verb == "preduce" else getattr(mpicomp, verb)
     asked: dict[str, Any] = {"root": None if root == "all" else int(root), "effects": "ignore"}
     asked["schedule"] = "dynamic" if schedule == "master" else schedule
     if schedule == "master":
@@ -73,7 +98,7 @@ def main() -> None:
     write(path / f"{mpicomp.world().rank}.pid", str(os.getpid()))
     found = False
     while not found:
-        value = call(comprehension(verb, source(kind), seed), **asked)
+        value = value_of(verb, kind, seed, asked)
         if value is not None:
             write(path / "value", shown(value))
         found = bool(mpicomp.pany((file.exists() for file in [path / "value"]), root=None))

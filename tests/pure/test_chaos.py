@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.chaos.__main__ import BAD, Outcome, difference, judged, serial
-from tests.chaos.cases import WAYS, case_of
+from tests.chaos.cases import EXECUTORS, VERBS, WAYS, case_of
 from tests.chaos.program import comprehension, source
 
 SEEDS = range(200)
@@ -13,11 +13,13 @@ SEEDS = range(200)
 
 @pytest.mark.parametrize("mpi", WAYS)
 def test_a_seed_gives_a_case_that_can_be_run(mpi: str) -> None:
-    ways = set()
+    ways, verbs = set(), set()
     for seed in SEEDS:
         case = case_of(seed, mpi)
         assert case == case_of(seed, mpi)
         ways.add(case.way)
+        verbs.add(case.verb)
+        assert not (case.resumes and case.verb in EXECUTORS)
         for attempt in case.attempts:
             assert case.root is None or 0 <= case.root < attempt.ranks
             victims = [kill.rank for kill in attempt.kills]
@@ -26,6 +28,7 @@ def test_a_seed_gives_a_case_that_can_be_run(mpi: str) -> None:
             assert [kill.after for kill in attempt.kills] == sorted(k.after for k in attempt.kills)
             assert case.way != "survive" or len(victims) < attempt.ranks
         assert not case.resumes or not case.attempts[-1].kills
+    assert verbs == {*VERBS, *EXECUTORS}
     assert ways == set(WAYS[mpi])
     assert ways == {case_of(seed, mpi).way for seed in range(6)}, "the short run leaves one out"
 
