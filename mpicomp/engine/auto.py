@@ -128,8 +128,11 @@ class Chooser:
 
     def rests(self, sizer: SpanSizer) -> bool:
         """Whether to leave the items to the rank that goes on alone, and only look now and then."""
-        cost = sizer.cost if sizer.items else self._memory.cost
-        return not self._decides and self._dear(cost, sizer.items)
+        return not self._decides and self._dear(self.expected(sizer), sizer.items)
+
+    def expected(self, sizer: SpanSizer) -> float:
+        """Seconds that an item takes: as measured here, else as remembered."""
+        return sizer.cost if sizer.items else self._memory.cost
 
     def told(self, cost: float) -> str:
         """What was chosen, and why, once all is done; *cost* as measured."""

@@ -92,7 +92,7 @@ def span_runs(
 
     def amount(left: int) -> int:
         if chooser.rests(sizer):
-            _while_it_moves(counter, totals[counter.group], sizer.cost)
+            _while_it_moves(counter, totals[counter.group], chooser.expected(sizer))
             return min(_GLIMPSE, sizer.size(left))
         return sizer.size(left, alone=chooser.whole(sizer, left))
 

@@ -129,3 +129,24 @@ def test_a_large_call_that_one_rank_should_do(
     error = raised(lambda: evens(5000, bad=4000), ZeroDivisionError)
     assert "in item 4000 (x=4000)" in error.__notes__[0]
     holds(evens(33), [x // (x + 1) for x in range(33) if x % 2 == 0])
+
+
+@pytest.mark.parametrize("place", [0, 1, 19])
+def test_the_root_fails_in_items_that_the_others_have_left_to_it(
+    place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call has another length: it is not done ahead."""
+    monkeypatch.setattr(Memory, "cost", 1e-9)
+    monkeypatch.setattr(Memory, "ships", 1e-6)
+
+    def kept(x: int, bad: int | None) -> int:
+        if x == bad:
+            raise KeyError(x)
+        return x
+
+    def keep(n: int, bad: int | None = None) -> Any:
+        return plist(kept(x, bad) for x in range(n))
+
+    for n in range(20, 40):
+        raised(lambda n=n: keep(n, place), KeyError)
+        holds(keep(n), [*range(n)])

@@ -8,6 +8,7 @@ import pytest
 
 from mpicomp.engine.auto import Chooser, Memory
 from mpicomp.engine.call import Call
+from mpicomp.engine.claims import span_runs
 from mpicomp.engine.collect import Listed
 from mpicomp.options import chosen
 from mpicomp.plan.comprehension import take_apart
@@ -61,3 +62,29 @@ def test_where_few_items_give_a_value_little_is_sent() -> None:
 
 def test_what_stays_is_not_sent() -> None:
     assert not chooser_of([*range(1000)], root="stay").whole(sizer_of(1000, HARDLY), left=10**6)
+
+
+class Queue:
+    """A `Counter` of two ranks, of whom the other has claimed *taken* items and does not go on."""
+
+    group, heads, sizes = 0, (0,), (2,)
+
+    def __init__(self, taken: int) -> None:
+        self.at = taken
+
+    def claim(self, amount: int) -> int:
+        self.at += amount
+        return self.at - amount
+
+
+@pytest.mark.parametrize("measured", [0, 1000], ids=["by what is remembered", "as measured here"])
+def test_who_left_the_items_to_the_root_takes_them_when_it_does_not_go_on(measured: int) -> None:
+    """It has met an item that fails, or one that is long; in no case does it take for ever."""
+    chooser = chooser_of([*range(1000)], decides=False)
+    chooser.rests(sizer_of(1000, HARDLY))  # so it is known what sending takes
+    chooser._memory.keep(HARDLY)
+    sizer = sizer_of(measured, HARDLY) if measured else SpanSizer(2)
+    assert chooser.rests(sizer)
+    queue: Any = Queue(taken=1)
+    runs = [*span_runs(queue, range(100), sizer, chooser)]
+    assert [i for run in runs for i in run] == [*range(1, 100)]
