@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -148,5 +149,5 @@ def test_the_root_fails_in_items_that_the_others_have_left_to_it(
         return plist(kept(x, bad) for x in range(n))
 
     for n in range(20, 40):
-        raised(lambda n=n: keep(n, place), KeyError)
+        raised(partial(keep, n, place), KeyError)
         holds(keep(n), [*range(n)])
