@@ -158,7 +158,11 @@ class MPIExecutor(Executor):
         self._office: Office | None = None
         self._threads: ThreadPoolExecutor | None = None
         if self._ranks.comm is None or self._ranks.size == 1:
-            self._threads = ThreadPoolExecutor(max_workers or 1, "mpicomp", *self._start)
+            self._go_alone()
+
+    def _go_alone(self) -> None:
+        """From now on threads of this process compute."""
+        self._threads = ThreadPoolExecutor(self._max_workers or 1, "mpicomp", *self._start)
 
     @property
     def num_workers(self) -> int:
@@ -205,6 +209,10 @@ class MPIExecutor(Executor):
             met = meet(self._ranks, _NAME, self._root, self._start)
             assert met is not None, "the root does not stand by"
             self._ranks, self._root = met.world, met.root
+            if met.world.size == 1:  # the others were lost before they came
+                met.hold.__exit__()
+                self._go_alone()
+                return None
             prepare = partial(start_with, met.blobs) if self._root_computes else None
             others = self.num_workers - self._root_computes
             met.hold.outside()
@@ -229,11 +237,11 @@ class MPIExecutor(Executor):
     ) -> Future[Any]:
         """The same for a function that is on its way already."""
         with self._lock:
-            if self._threads is not None:
-                return self._threads.submit(function.function, *args, **kwargs)
             if self._shut:
                 raise RuntimeError("cannot schedule new futures after shutdown")
             office = self._begin()
+            if self._threads is not None:
+                return self._threads.submit(function.function, *args, **kwargs)
             assert office is not None, "there are other ranks"
             if self._broken:
                 raise office.error()
@@ -305,15 +313,15 @@ class MPIExecutor(Executor):
         """
         if ref(self) in _entered:
             _entered.remove(ref(self))
-        if self._threads is not None:
-            self._threads.shutdown(wait, cancel_futures=cancel_futures)
-            return
         if not self.is_master():
             self.serve()
             return
         with self._lock:
             office = self._office if self._shut else self._begin()
             self._shut = True
+        if self._threads is not None:
+            self._threads.shutdown(wait, cancel_futures=cancel_futures)
+            return
         assert office is not None, "there are other ranks"
         office.cancelling = office.cancelling or cancel_futures
         office.closing = True

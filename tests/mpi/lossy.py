@@ -173,6 +173,15 @@ def early() -> None:
             found["early"] = [*pool.map(square, range(5))], began_as
 
 
+def deserted() -> None:
+    """All others are lost before they come."""
+    if began_as:
+        die()
+    with MPIExecutor() as pool:
+        assert pool is not None
+        found["deserted"] = [*pool.map(square, range(5))], pool.alone, pool.num_workers
+
+
 def standing() -> None:
     if began_as:
         serve()
@@ -192,6 +201,8 @@ def main() -> None:
         return
     if case == "early":
         early()
+    elif case == "deserted":
+        deserted()
     else:
         in_a_with(case)
     if case == "survived":
