@@ -137,7 +137,9 @@ class Deaths(threading.Thread):
 
 def _judged(code: int, stopped: bool, folder: str, deaths: list[int], surviving: bool) -> int:
     """The code of the first rank that failed, if one said so; else the launcher's."""
-    told = _notes(Path(folder))
+    told: dict[int, str] = {}
+    with suppress(OSError):  # somebody has tidied up the place of the folder
+        told = _notes(Path(folder))
     failed = [int(text) for text in told.values() if text.isdecimal() and text != "0"]
     if failed:
         return failed[0]

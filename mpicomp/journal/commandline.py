@@ -61,6 +61,8 @@ def main(asked: Namespace) -> int:
     int
         The exit code.
     """
+    from sqlite3 import Error
+
     parser: ArgumentParser = asked.parser
     try:
         journal = existing(asked.file)
@@ -71,7 +73,7 @@ def main(asked: Namespace) -> int:
         if asked.action == "prune":
             _prune(journal, known, done, everything=asked.call is None)
             return 0
-    except (JournalError, OSError) as exc:
+    except (JournalError, OSError, Error) as exc:
         parser.error(str(exc))
     if not known:
         print("no calls")

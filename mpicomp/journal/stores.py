@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mpicomp.errors import JournalError
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -145,8 +143,3 @@ def unpacked_spans(line: bytes | str) -> list[Span]:
     text = line.decode() if isinstance(line, bytes) else line
     pairs = (word.split("-") for word in text.split())
     return [(int(start), int(stop)) for start, stop in pairs]
-
-
-def broken(path: object, exc: BaseException) -> JournalError:
-    """The error for a store that cannot be used."""
-    return JournalError(f"the journal {path} cannot be used: {exc}")

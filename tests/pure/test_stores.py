@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +90,90 @@ def test_files_that_are_none_are_left_out(tmp_path: Path) -> None:
     (tmp_path / "new.sqlite").touch()
     (tmp_path / "README").write_text("not ours")
     assert [data for _, data in FileStore(tmp_path).chunks("a")] == [b"x"]
+
+
+def test_a_chunk_that_cannot_be_kept_leaves_the_others_and_the_next_one_is(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    store.put("a", [(0, 1)], b"x")
+    with pytest.raises(UnicodeEncodeError):
+        store.put("\udc80", [(1, 2)], b"no text")
+    store.put("a", [(1, 2)], b"y")
+    store.close()
+    assert [bytes(data) for _, data in FileStore(tmp_path).chunks("a")] == [b"x", b"y"]
+    assert list(FileStore(tmp_path).keys()) == ["a"]
+
+
+def killed_in_a_chunk(folder: Path) -> Path:
+    """A store as it is left by a process that is killed while it writes its third chunk."""
+    store, left = FileStore(folder / "alive"), folder / "left"
+    for key in "ab":
+        store.put(key, [(0, 1)], key.encode() * 50_000)
+    (file,) = (folder / "alive").glob("*.sqlite")
+    with closing(sqlite3.connect(file, isolation_level=None)) as writing:
+        writing.execute("pragma cache_size = 1")  # so that the half of it is in the file
+        writing.execute("begin")
+        writing.execute("update chunks set data = zeroblob(90000)")
+        writing.execute("insert into chunks values ('a', '1-2', zeroblob(500000))")
+        shutil.copytree(folder / "alive", left)
+    assert sorted(path.suffix for path in left.iterdir()) == [".sqlite", ".sqlite-journal"]
+    return left
+
+
+def test_what_a_killed_writer_had_put_outlives_the_forgetting_of_other_calls(
+    tmp_path: Path,
+) -> None:
+    left = killed_in_a_chunk(tmp_path)
+    before = {path: path.read_bytes() for path in left.iterdir()}
+    assert [bytes(data) for _, data in FileStore(left).chunks("a")] == [b"a" * 50_000]
+    assert {path: path.read_bytes() for path in left.iterdir()} == before, "read in a copy"
+    FileStore(left).remove("b")
+    assert list(FileStore(left).keys()) == ["a"]
+    assert [bytes(data) for _, data in FileStore(left).chunks("a")] == [b"a" * 50_000]
+    FileStore(left).remove("a")
+    assert list(left.iterdir()) == []
+
+
+def test_a_lock_keeps_nobody_from_reading(tmp_path: Path) -> None:
+    """None are taken, as network file systems may not have them: so none are waited for."""
+    assert plist((x * x for x in range(9)), journal=str(tmp_path)) is not None
+    opened._open.pop(str(tmp_path))[0].close()
+    (file,) = tmp_path.glob("*.sqlite")
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("begin exclusive")
+        (call,) = existing(str(tmp_path)).known()
+        assert plist((x * x for x in range(9)), journal=str(tmp_path)) == [x * x for x in range(9)]
+    assert call.about["verb"] == "plist"
+
+
+LITTLE = """
+import resource, sys
+from mpicomp.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # as a disk that is full then
+sys.exit(main(["journal", "prune", sys.argv[1], "--call", "1"]))
+"""
+
+
+def test_calls_are_forgotten_though_files_were_just_begun_or_it_is_told(tmp_path: Path) -> None:
+    where = tmp_path / "run.mpj"
+    for last in (0, 5, 7):
+        plist((x * x for x in range(last)), journal=str(where))
+    opened._open.pop(str(where))[0].close()
+    (where / "new.sqlite").touch()  # by a process that was killed before its first chunk
+
+    def said(*words: str) -> tuple[int, str]:
+        done = run_python(["-m", "mpicomp", "journal", *words, where])
+        assert done.stderr == ""
+        return done.returncode, done.stdout
+
+    full = run_python(["-c", LITTLE, where])
+    assert (full.returncode, full.stdout) == (2, "")
+    assert "error: disk I/O error" in full.stderr
+    assert "Traceback" not in full.stderr
+    code, shown = said("show")
+    assert (code, shown.count("items done")) == (0, 3), "it has kept what it had"
+    assert "items done: 0 of 0\n  the verb" in shown, "no items, and so no numbers of items"
+    assert said("prune")[1].splitlines()[1] == "forgot call 1: plist, 5 items done"
+    assert said("status") == (0, "no calls\n")
 
 
 FULL = """
