@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import weakref
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -46,6 +47,7 @@ class FileStore:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         self._mine: sqlite3.Connection | None = None
+        self._closing: weakref.finalize[Any, FileStore] | None = None
         self._path = self.folder
         self._owner = 0
 
@@ -65,14 +67,15 @@ class FileStore:
 
     def _open(self) -> sqlite3.Connection:
         if self._owner != os.getpid():  # a child that was forked has a file of its own
-            self._mine, self._path = None, self.folder / f"{unique()}{_SUFFIX}"
-            self._owner = os.getpid()
+            self._mine = self._closing = None
+            self._path, self._owner = self.folder / f"{unique()}{_SUFFIX}", os.getpid()
         if not self._path.exists():  # or somebody has removed it
             self.close()
             self.folder.mkdir(parents=True, exist_ok=True)
         if self._mine is None:
             self._path.touch()  # its error says what is wrong, SQLite's does not
             mine = _connected(self._path, "rwc")
+            self._closing = weakref.finalize(self, mine.close)  # also when nobody has it any more
             mine.executescript(_SETTINGS)
             self._mine = mine
         return self._mine
@@ -97,8 +100,8 @@ class FileStore:
                 path.unlink()
 
     def close(self) -> None:
-        if self._mine is not None and self._owner == os.getpid():
-            self._mine.close()
+        if self._closing is not None and self._owner == os.getpid():
+            self._closing()
         self._mine = None
 
     def _paths(self) -> list[Path]:

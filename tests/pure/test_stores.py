@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -50,6 +51,18 @@ def test_what_was_put_is_there(kind: str, tmp_path: Path) -> None:
     assert sorted(bytes(data) for _, data in other.chunks("b")) == [b"", b"\x00\n\xff" * 1000]
     other.remove("a")
     assert list(other.keys()) == ["b"]
+
+
+@each_store
+def test_one_that_nobody_has_any_more_leaves_nothing_open(kind: str, tmp_path: Path) -> None:
+    """Python 3.13 warns of files that are not closed, and here a warning is an error."""
+    store = STORES[kind](tmp_path / "run.mpj")
+    store.put("a", [(0, 1)], b"x")
+    del store
+    gc.collect()
+    folder = Path("/proc/self/fd")
+    links = [os.readlink(folder / name) for name in os.listdir(folder) if (folder / name).exists()]
+    assert not [link for link in links if str(tmp_path) in link]
 
 
 WRITER = """
