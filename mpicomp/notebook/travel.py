@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from mpicomp.engine.call import Call
     from mpicomp.plan.source import Source
+    from mpicomp.plan.streams import Seeder
 
 _MOST = 32
 """Buffers in one message; ipyparallel looks into lists of fewer than 64."""
@@ -200,8 +201,8 @@ def _pickler() -> Any:
             elif type(obj) is CodeType:  # with the name of its file, which cloudpickle drops
                 return marshal.loads, (marshal.dumps(obj),)
             elif type(obj) is Comprehension:
-                parts = (obj.make, obj.source, obj.whole_runs, obj.function, obj.bring, obj.digest)
-                return built, parts
+                inside = (obj.make, obj.source, obj.whole_runs, obj.function, obj.bring, obj.seeder)
+                return built, (*inside, obj.digest)
             return super().reducer_override(obj)
 
     return Pickler
@@ -211,7 +212,13 @@ _codes: dict[tuple[CodeType, str], CodeType] = {}
 
 
 def built(
-    make: Any, source: Source, whole_runs: bool, function: Any, bring: Any, digest: int
+    make: Any,
+    source: Source,
+    whole_runs: bool,
+    function: Any,
+    bring: Any,
+    seeder: Seeder | None,
+    digest: int,
 ) -> Comprehension:
     """A comprehension from its parts, with the code object that it had the last time.
 
@@ -222,7 +229,7 @@ def built(
         if len(_codes) > 1000:
             _codes.clear()
         function.__code__ = _codes.setdefault((code, code.co_filename), code)
-    made = Comprehension(make, source, code_of(function), whole_runs, function, bring)
+    made = Comprehension(make, source, code_of(function), whole_runs, function, bring, seeder)
     made.digest = digest
     return made
 

@@ -153,6 +153,8 @@ class Comprehension:
     bring : tuple of callables
         Of a stream on the root: what makes the items, in turn, of what comes from there.  The
         same on every rank, also on one that came with a list.
+    seeder : Seeder or None
+        Who makes the random streams of its items, where the source is one of `seeded`.
     """
 
     __slots__ = (
@@ -164,6 +166,7 @@ class Comprehension:
         "make",
         "name",
         "one_to_one",
+        "seeder",
         "source",
         "whole_runs",
     )
@@ -184,6 +187,7 @@ class Comprehension:
         self.whole_runs = whole_runs
         self.function = function
         self.bring = bring
+        self.seeder = seeder
         self.one_to_one = source.one_to_one
         self.name = ""
         self.listed: Callable[[Iterator[Any]], list[Any]] | None = None
@@ -339,10 +343,8 @@ def _from_generator(gen: GeneratorType[Any, Any, Any], verb: str) -> Comprehensi
             f"{verb} got a generator made by the function {code.co_qualname!r}: what it computes "
             f"cannot be split; write {verb}(f(x) for x in {code.co_name}(...))"
         )
-    for held in gc.get_referents(gen):
-        if type(held) is FunctionType and held.__code__ is code:
-            function = held
-            break
+    held = gc.get_referents(gen)
+    function = next(f for f in held if type(f) is FunctionType and f.__code__ is code)
     source, seeder = _unseeded(find_source(frame.f_locals[".0"]))
     bring = () if seeder is None else (seeder.pairs,)
     return Comprehension(function, source, code, function=function, bring=bring, seeder=seeder)

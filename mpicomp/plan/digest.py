@@ -10,6 +10,7 @@ they are the user's own.  Of libraries the name counts.  Sets and dicts have no 
 
 from __future__ import annotations
 
+import pickle
 import sys
 from array import array
 from functools import cache, partial
@@ -61,18 +62,23 @@ class Digester:
 
     def __init__(self) -> None:
         self.opaque: list[str] = []
-        self._seen: dict[int, tuple[bytes, object]] = {}  # with the value: so its id stays its own
+        # by id; with the value, so that it stays its own; while it is gone through, its depth
+        self._seen: dict[int, tuple[bytes | int, object]] = {}
+        self._depth = 0
 
     def of(self, value: Any) -> bytes:
         """The digest of *value*."""
         kind = type(value)
         if kind in _PLAIN:
-            return hashed(kind.__name__, value if kind in (str, bytes) else repr(value))
+            return hashed(kind.__name__, value if kind in (str, bytes) else _written(value))
         known = self._seen.get(id(value))
         if known is not None:
-            return known[0]
-        self._seen[id(value)] = hashed("again", str(len(self._seen))), value  # while in itself
+            told = known[0]  # in itself: how far up it stands, wherever the whole is found
+            return hashed("again", str(self._depth - told)) if isinstance(told, int) else told
+        self._depth += 1
+        self._seen[id(value)] = self._depth, value
         found = hashed(kind.__qualname__, *self._parts(kind, value))
+        self._depth -= 1
         self._seen[id(value)] = found, value
         return found
 
@@ -99,7 +105,7 @@ class Digester:
         if kinds == {float}:
             return ("floats", array("d", value).tobytes())
         if kinds == {int}:
-            return ("ints", repr(value))
+            return ("ints", _written(value))
         return self._each(value)
 
     def _unordered(self, value: Iterable[Any]) -> Iterable[bytes]:
@@ -131,6 +137,13 @@ class Digester:
         if isinstance(reduced, str):
             return (type(value).__module__, reduced)
         return self._each(part if at < 3 else list(part or ()) for at, part in enumerate(reduced))
+
+
+def _written(value: Any) -> str | bytes:
+    try:
+        return repr(value)
+    except ValueError:  # a number of thousands of digits
+        return pickle.dumps(value, 4)
 
 
 def _cell(self: Digester, cell: CellType) -> Iterable[bytes | str]:

@@ -147,8 +147,6 @@ def _find_told(origin: Any) -> Source:
     if isinstance(maker, type):  # deque's iterators: (deque, items already taken)
         copy = list(items)
         return Data((copy[::-1] if "reverse" in maker.__name__ else copy)[args[1] :])
-    if len(args) != 1:
-        raise _NotSliceableError  # iter(function, sentinel)
     if type(items) is range:
         return Range(items[at:])
     if not isinstance(items, Sequence) and not is_array(items):

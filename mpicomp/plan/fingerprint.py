@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from mpicomp.plan.again import Everywhere
 from mpicomp.plan.digest import Digester, hashed, is_users, names_of
+from mpicomp.plan.product import Product
 from mpicomp.plan.source import Branch, Data, Range, Source, Stream
 from mpicomp.plan.streams import Seeded
 
@@ -70,7 +71,10 @@ def fingerprint(
     inside = [found for found in source.functions() if found is not comprehension.function]
     for number, function in enumerate((*inside, *also)):
         parts += _of_function(f"function {number}", function, digester)
-    whole = hashed(*_of_source(source, digester), str(comprehension.whole_runs))
+    items = [*_of_source(source, digester)]
+    if comprehension.seeder is not None:  # a stream's items come without what it makes of them
+        items.append(digester.of(comprehension.seeder))
+    whole = hashed(*items, str(comprehension.whole_runs))
     parts.append(Part("the source", whole.hex(), repr(source)))
     key = hashed(*(f"{part.name}={part.digest}" for part in parts)).hex()[:16]
     return Fingerprint(key, tuple(parts), tuple(dict.fromkeys(digester.opaque)))
@@ -104,7 +108,7 @@ def _behind(value: object) -> object:
 def _told(value: object) -> str:
     try:
         return reprlib.repr(value)
-    except Exception:  # a broken __repr__; its digest still counts
+    except Exception:  # a number of thousands of digits, say; its digest still counts
         return f"a {type(value).__qualname__}"
 
 
@@ -118,7 +122,10 @@ def _of_source(source: Source, digester: Digester) -> Iterator[bytes | str]:
         yield "read on the root"  # its items are not known beforehand
     elif isinstance(source, Data):
         yield digester.of(source.items)
-    elif isinstance(source, Branch):
+    elif isinstance(source, Product):
+        yield digester.of((source.whole.factors, source.positions))
+    else:
+        assert isinstance(source, Branch), "a journal is refused where values stay on the ranks"
         if isinstance(source, Seeded):
             yield digester.of(source.seeder)
         for child in source.children:

@@ -11,8 +11,8 @@ which the paths from their leaves to the root of the tree meet.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import reduce
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from mpicomp.plan.fold import LEAF
@@ -289,13 +289,20 @@ def by_key(found: dict[Any, Any]) -> dict[Any, Any]:
 
 
 def _not_compared(keys: list[Any]) -> tuple[Any, Any]:
-    """The first two neighbours that cannot be compared, else the first key and another."""
-    for one, other in [*pairwise(keys), *((keys[0], key) for key in keys)]:
-        try:
-            _ = other < one
-        except TypeError:
-            return one, other
-    return keys[0], keys[-1]
+    """The two keys at which sorting them stops."""
+    last: list[tuple[Any, Any]] = []
+
+    class Noted:
+        def __init__(self, key: Any) -> None:
+            self.key = key
+
+        def __lt__(self, other: Noted) -> Any:
+            last[:] = [(other.key, self.key)]
+            return self.key < other.key
+
+    with suppress(TypeError):
+        sorted(keys, key=Noted)
+    return last[0]
 
 
 class KeyFailure(Exception):  # carries what was raised to where it is told

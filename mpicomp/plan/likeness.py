@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+from math import copysign
 from typing import Any
 
 
@@ -21,11 +22,11 @@ def same(a: Any, b: Any) -> bool:
     if type(a) is not type(b):
         return False
     if isinstance(a, float):
-        return a == b or (a != a and b != b)
+        return copysign(1.0, a) == copysign(1.0, b) if a == b else a != a and b != b
     if isinstance(a, (list, tuple)):
         return len(a) == len(b) and all(map(same, a, b))
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, dict) and a.keys() == b.keys():  # else some may be NaN, equal to nothing
+        return all(same(a[key], b[key]) for key in a)
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(a, numpy.ndarray):
         if a.dtype != b.dtype or a.shape != b.shape:

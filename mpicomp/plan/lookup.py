@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import CodeType
 
 UNKNOWN: Any = type("Unknown", (), {"__slots__": ()})()
+_OF_PYTHON = (GetSetDescriptorType, MemberDescriptorType)  # the latter of SimpleNamespace
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -49,7 +50,7 @@ def on_type(kind: type, name: str) -> Any:
 
 def dict_of(obj: Any) -> dict[str, Any]:
     """The ``__dict__`` of an object, empty where there is none (or one of the user's making)."""
-    if type(on_type(type(obj), "__dict__")) is not GetSetDescriptorType:
+    if type(on_type(type(obj), "__dict__")) not in _OF_PYTHON:
         return {}
     held = object.__getattribute__(obj, "__dict__")
     return held if isinstance(held, dict) else {}

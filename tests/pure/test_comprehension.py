@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mpicomp import seeded
 from mpicomp.errors import ComprehensionError
-from mpicomp.plan.comprehension import code_of, take_apart
+from mpicomp.plan.comprehension import code_of, over_items, take_apart, yields_once
 from mpicomp.plan.source import Stream
 
 GLOBAL = 3
@@ -260,3 +261,70 @@ def test_what_is_no_comprehension_is_refused_with_the_line_to_write(
         take_apart(make(), "plist")
     assert isinstance(caught.value, TypeError)
     assert len(str(caught.value)) < 500
+
+
+# a map as a function over items
+
+
+def doubled(x: int, y: int = 0) -> int:
+    return 2 * x + y
+
+
+@given(ints, ints)
+def test_a_function_over_items_gives_what_its_map_gives(xs: list[int], ys: list[int]) -> None:
+    made: list[Callable[[], map[int]]] = [
+        lambda: map(doubled, xs),
+        lambda: map(doubled, xs, ys),
+        lambda: map(doubled, iter([*xs]), (y for y in ys)),
+        lambda: map(doubled, (x for x in xs)),
+    ]
+    for make in made:
+        apart = over_items(take_apart(make(), "plist"))
+        assert doubled not in apart.source.functions()
+        assert apart.bring == ()
+        if not isinstance(apart.source, Stream):
+            rows = list(apart.source.open()[0])
+            assert rows in (xs, list(zip(xs, ys, strict=False)))
+            apart = take_apart(make(), "plist")
+            source = over_items(apart).source.cut(range(len(rows)))
+            assert list(over_items(apart).make(source.open()[0])) == list(make())
+        else:
+            assert list(apart.make(apart.source.iterator)) == list(make())
+
+
+def test_a_map_over_seeded_items_brings_their_streams_first() -> None:
+    expected = [rng.random() for _, rng in seeded(range(3), 7)]
+    for items in (range(3), (x for x in range(3))):
+        apart = over_items(take_apart(map(drawn, seeded(items, 7)), "plist"))
+        if isinstance(apart.source, Stream):
+            [bring] = apart.bring
+            assert list(apart.make(bring(apart.source.iterator))) == expected
+        else:
+            assert list(apart.make(apart.source.open()[0])) == expected
+
+
+def drawn(pair: tuple[int, Any]) -> float:
+    return float(pair[1].random())
+
+
+def test_code_without_a_loop_yields_not_once_each() -> None:
+    gen: Any = (x async for x in numbers())
+    assert not yields_once(gen.ag_code)
+    assert not yields_once(doubled.__code__)
+
+
+def test_the_name_of_what_is_wrapped_many_times_is_found_to_a_bounded_depth() -> None:
+    class Wrapped:
+        def __init__(self, func: Any) -> None:
+            self.func = func
+
+        def __call__(self, x: int) -> int:
+            return int(self.func(x))
+
+    found: Any = doubled
+    for _ in range(30):
+        found = Wrapped(found)
+    code = code_of(found)
+    assert code is not None
+    assert code.co_name == "__call__"
+    assert list(take_apart(map(found, [1, 2]), "plist").source.open()[0]) == [2, 4]

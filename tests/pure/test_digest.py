@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -133,3 +135,57 @@ def test_a_global_far_below_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     after = of(lambda: (deep(x) for x in range(3)))
     [line] = differences(before.parts, after.parts)
     assert line == "FACTOR in deeper in deep in the comprehension: kept 3, now 4"
+
+
+def test_dtypes_and_arrays_of_numpy_differ_in_all_that_they_are() -> None:
+    record = [("number", "i4"), ("what", "f8")]
+    values: list[Any] = [
+        np.dtype("f4"), np.dtype("f8"), np.dtype(">f8"), np.dtype(record), np.dtype(record[::-1]),
+        np.dtype("M8[s]"), np.dtype("M8[ms]"), np.float64(1), np.float32(1), np.int64(1),
+        np.array(1.0), np.array([1.0]), np.array([[1.0]]), np.array([1.0], dtype=">f8"),
+        np.array([1, "a"], dtype=object), np.array([1.0, "a"], dtype=object),
+        np.array([[1, "a"]], dtype=object), np.array([(1, 2.0)], dtype=record),
+        np.sum, np.float64, np.random.default_rng, np.poly1d([1, 2]), np.poly1d([1, 3]),
+    ]  # fmt: skip
+    digests = [Digester().of(value) for value in values]
+    assert len(set(digests)) == len(digests)
+    assert digests == [Digester().of(copy.deepcopy(value)) for value in values]
+
+
+def cells(bound: bool) -> Any:
+    def function() -> Any:
+        return value
+
+    if bound:
+        value = None
+    return function
+
+
+def test_a_name_not_yet_bound_is_not_one_that_is_bound_to_nothing() -> None:
+    assert Digester().of(cells(False)) == Digester().of(cells(False))
+    assert Digester().of(cells(False)) != Digester().of(cells(True))
+
+
+class Ring:
+    """In itself."""
+
+    def __init__(self, number: int) -> None:
+        self.number, self.me = number, [self]
+
+
+def test_what_holds_itself_is_the_same_wherever_it_stands() -> None:
+    alone, digester = Digester().of(Ring(1)), Digester()
+    for before in ([1, [2]], {"x": (Ring(2),)}, Ring(1)):
+        digester.of(before)
+        assert digester.of(Ring(1)) == alone
+    one, other = Ring(1), Ring(2)
+    assert Digester().of({"a": one, "b": other}) == Digester().of({"b": other, "a": one})
+    assert Digester().of([{one}, {other}]) == Digester().of([{one}, {Ring(2)}])
+    assert Digester().of(one) != Digester().of(other)
+
+
+def test_what_cannot_be_looked_into_is_named_and_of_one_kind_all_are_alike() -> None:
+    digester = Digester()
+    assert digester.of(threading.Lock()) == digester.of(threading.Lock())
+    assert digester.of([iter("a").__next__]) != digester.of(threading.RLock())
+    assert set(digester.opaque) == {type(threading.Lock()).__qualname__, "RLock"}

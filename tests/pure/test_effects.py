@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from mpicomp import OptionError, SideEffectError, SideEffectWarning, options, plist, pmap, preduce
+from mpicomp.plan import effects
 from mpicomp.plan.bytecode import Machine, Scope
 from mpicomp.plan.comprehension import take_apart
 from mpicomp.plan.effects import describe, effects_of
@@ -134,6 +135,45 @@ FOUND = {
                     seen.append(x if x > 2 else -x)  #! seen
             return (f(x) for x in range(3))
         gen = outer()
+        """,
+    "an item of a list in a namespace": """
+        from types import SimpleNamespace
+        state = SimpleNamespace(rows=[0], n=0)
+        def f(x):
+            state.rows[0] = x  #! state.rows
+            state.n += x  #! state.n
+        gen = (f(x) for x in range(10))
+        """,
+    "setdefault whose result nobody takes": """
+        first, groups, names = {}, {}, {}
+        def f(x):
+            first.setdefault("first", x)  #! first
+            names.setdefault(x)  #! names
+            groups.setdefault(x % 2, []).append(x)  #! groups
+        gen = (f(x) for x in range(10))
+        """,
+    "a default of a keyword": """
+        def f(x, *, seen=[]):
+            seen.append(x)  #! seen
+        def g(x, *, seen=[]):
+            seen.append(x)
+            return seen
+        gen = (f(x) or g(x, seen=[]) for x in range(10))
+        """,
+    "an attribute that is deleted": """
+        class Config: size = 3
+        config = Config()
+        def f(x):
+            del config.size  #! config.size
+            del Config().size
+        gen = (f(x) for x in range(10))
+        """,
+    "an object that is not known": """
+        def f(x):
+            missing.append(x)  #! missing
+            missing[x] = 3
+            return missing.pop(x)
+        gen = (f(x) for x in range(10))
         """,
     "other methods": """
         from collections import Counter, deque
@@ -922,6 +962,17 @@ def test_calls_are_followed_to_a_bounded_depth(depth: int, seen: bool) -> None:
     chain = "".join(f"def f{k}(x): return f{k + 1}(x)\n" for k in range(depth))
     end = f"log = []\ndef f{depth}(x): log.append(x)\nrun = f0\n"
     assert bool(effects_of(made(chain + end))) is seen
+
+
+def test_what_is_remembered_is_forgotten_before_it_fills_the_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(effects, "_known", {})
+    monkeypatch.setattr(effects, "_LIMIT", 3)
+    for _ in range(2):
+        for name in list(FOUND)[:8]:
+            assert told(effects_of(made(FOUND[name]))) == marked(FOUND[name])
+            assert 1 <= len(effects._known) <= 4
 
 
 def test_without_numpy_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 from functools import reduce
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import UUID
@@ -23,7 +24,7 @@ from hypothesis import strategies as st
 from mpicomp import TransportError
 from mpicomp.plan.bucket import bucket_of, encoded
 from mpicomp.plan.fold import LEAF, leaves
-from mpicomp.plan.keyed import Counts, Folds, Groups, Table
+from mpicomp.plan.keyed import Counts, Folds, Groups, Table, by_key
 from tests.launch import run_python
 
 Pairs = list[tuple[Any, Any]]
@@ -212,3 +213,47 @@ REFUSED = [Mine(), Loose("a"), float("nan"), (1, float("nan")), np.datetime64("2
 def test_keys_of_which_nobody_knows_when_they_are_equal(key: Any) -> None:
     with pytest.raises(TransportError, match="write"):
         bucket_of(key, 3)
+
+
+class Apart:
+    """A key that one other cannot be compared with."""
+
+    def __init__(self, place: int, odd: bool = False) -> None:
+        self.place, self.odd = place, odd
+
+    def __repr__(self) -> str:
+        return f"<{self.place}{'odd' * self.odd}>"
+
+    def __lt__(self, other: Apart) -> bool:
+        if self.odd and other.odd:
+            raise TypeError("both are odd")
+        return self.place < other.place
+
+
+@given(st.lists(st.integers() | st.tuples(st.integers(0, 2), st.integers() | st.text())))
+def test_keys_in_order_are_those_that_sorted_gives_or_it_names_two_that_it_cannot(
+    keys: list[Any],
+) -> None:
+    found = {key: at for at, key in enumerate(keys)}
+    try:
+        expected = list(dict(sorted(found.items(), key=itemgetter(0))).items())
+    except TypeError:
+        with pytest.raises(TypeError, match="leave sort= out") as caught:
+            by_key(found)
+        pairs = [(a, b) for a in found for b in found if not comparable(a, b)]
+        assert any(f"and {a!r} and {b!r} cannot" in str(caught.value) for a, b in pairs)
+    else:
+        assert list(by_key(found).items()) == expected
+
+
+def comparable(one: Any, other: Any) -> bool:
+    try:
+        return bool(one < other) or True
+    except TypeError:
+        return False
+
+
+def test_two_keys_that_cannot_be_compared_are_found_among_others() -> None:
+    keys = [Apart(1), Apart(2, odd=True), Apart(3), Apart(2, odd=True)]
+    with pytest.raises(TypeError, match=r"<2odd> and <2odd> cannot be compared .both are odd"):
+        by_key(dict.fromkeys(keys))

@@ -334,3 +334,57 @@ def test_a_map_over_a_source_keeps_its_function() -> None:
     source = find_source(map(str, zip(range(3), map(abs, XS))))
     assert isinstance(source, Map)
     assert source.functions() == [str, abs]
+
+
+# what it is called, and what it cannot do
+
+
+@given(factors=st.lists(st.lists(st.integers(0, 9), max_size=3), min_size=1, max_size=3),
+       data=st.data())  # fmt: skip
+def test_the_text_of_a_product_makes_it_again(
+    factors: list[list[int]], data: st.DataObject
+) -> None:
+    whole = product(*factors)
+    assert list(eval(repr(whole), {"product": product})) == list(itertools.product(*factors))
+    start = data.draw(st.integers(0, max(0, len(whole) - 1)))
+    cut = whole.source.cut(range(start, len(whole)))
+    assert repr(cut) == f"{whole!r} at {range(start, len(whole))!r}"
+
+
+def test_a_walk_over_nothing_is_found_and_is_one_of_no_items() -> None:
+    source = find_source(zip())
+    assert not isinstance(source, Stream)
+    assert (source.n, list(source.open()[0]), list(source.cut(range(0)).open()[0])) == (0, [], [])
+
+
+def test_a_function_that_is_asked_until_it_ends_is_a_stream() -> None:
+    values = iter([1, 2, 0, 3])
+    source = find_source(iter(lambda: next(values), 0))
+    assert isinstance(source, Stream)
+    assert list(source.open()[0]) == [1, 2]
+    assert list(values) == [3]
+
+
+def test_a_stream_cannot_be_cut_and_other_ranks_learn_that_it_is_one() -> None:
+    stream = Stream(iter([1, 2]))
+    with pytest.raises(TypeError, match="a Stream cannot be cut"):
+        stream.cut(range(1))
+    assert stream.outline() == ("stream",)
+    assert list(stream.open()[0]) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda source: source.cut(range(1)), "a Walled cannot be cut"),
+        (lambda source: source.open(), "a Walled cannot be opened"),
+        (lambda source: source.outline(), "a Walled has no outline"),
+    ],
+    ids=["cut", "open", "outline"],
+)
+def test_what_a_source_cannot_do_it_says(ask: Any, message: str) -> None:
+    class Walled(Source):
+        pass
+
+    with pytest.raises(TypeError, match=message):
+        ask(Walled())
