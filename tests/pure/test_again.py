@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpicomp.plan.again import Everywhere, Remembered
-from mpicomp.plan.source import Data, Zip
+from mpicomp.plan.source import Data, Zip, rebuild
 
 
 def failing(n: int) -> Iterator[int]:
@@ -53,3 +53,12 @@ def test_what_is_everywhere_need_not_be_sent() -> None:
     assert (source.known, source.n, source.one_to_one, source.leaves()) == (True, 3, True, [])
     assert [*source.cut(range(1, 3)).open()[0]] == [("b", 2), ("c", 3)]
     assert [*source.open()[0]] == [("a", 1), ("b", 2), ("c", 3)]
+
+
+@given(st.lists(st.integers(), max_size=5))
+def test_what_is_everywhere_is_told_as_itself_and_brought_whole(items: list[int]) -> None:
+    below = Zip([Data(items), Data(items)])
+    source = Everywhere(below)
+    assert repr(source) == repr(below)
+    made = rebuild(source.outline(), iter(()), iter(()))
+    assert [*made.open()[0]] == [(x, x) for x in items]

@@ -122,3 +122,33 @@ def test_members_of_another_communicator() -> None:
     assert mine.ledger.absent([0]) is None
     mine.ledger.begin(5)
     assert mine.ledger.absent([1]) is None, "once more: it has not begun there"
+
+
+def test_nobody_waits_in_a_new_world_for_whom_the_same_cell_has_ended_in_the_old() -> None:
+    mine, theirs = several(2)
+    for rank in (mine, theirs):
+        rank.run(5, 0)
+    mine.ledger.step()
+    theirs.end()
+    mine.read(9)
+    assert mine.ledger.missing() == 1
+    mine.ledger.give_up()
+    mine.ledger.step()  # in the same cell: a new world
+    assert mine.ledger.missing() == 1
+    mine.ledger.begin(5)  # the cell once more, which they may come to
+    mine.ledger.step()
+    assert mine.ledger.missing() is None
+
+
+def test_nobody_waits_for_whom_the_world_is_of_no_more_use() -> None:
+    mine, theirs = several(2)
+    mine.run(5, 1)
+    theirs.run(6, 1)
+    mine.ledger.step()
+    theirs.end()
+    mine.read(9)
+    assert mine.ledger.missing() is None, "of this cell nothing was heard"
+    theirs.ledger.give_up()
+    theirs.end()
+    mine.read(9)
+    assert mine.ledger.missing() == 1

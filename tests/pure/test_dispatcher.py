@@ -881,3 +881,21 @@ def test_its_repr_tells_where_it_stands() -> None:
     )
     master.close()
     assert " 4 of 6 items" in repr(master)
+
+
+@given(schedules, st.integers(1, 40), st.integers(1, 4))
+def test_who_gives_back_nothing_of_a_chunk_has_it_still(
+    schedule: Schedule, n: int, p: int
+) -> None:
+    measured = MEASURED.get(schedule.name, {})
+    master = Dispatcher(schedule, n, p, **measured)
+    grant = master.ready(0)
+    if grant is None:
+        return
+    assert master.returned(0, grant.number, grant.stop) == []
+    for at in (grant.start - 1, grant.stop + 1):
+        with pytest.raises(ValueError, match="write an item of it"):
+            master.returned(0, grant.number, at)
+    assert master.done(0, grant.number, 1.0)
+    with pytest.raises(ValueError, match="chunk"):
+        master.returned(0, grant.number, grant.start)

@@ -169,3 +169,19 @@ def test_a_value_is_told_briefly_and_its_broken_repr_too() -> None:
 
     assert len(notes_for(0, list(range(10**6)), 0, "h", "w", "")[0]) < 200
     assert "Broken" in notes_for(0, Broken(), 0, "h", "w", "")[0]
+
+
+@pytest.mark.parametrize("raised", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_a_repr_that_would_end_the_program_ends_nothing(raised: type[BaseException]) -> None:
+    class Ending:
+        def __repr__(self) -> str:
+            raise raised
+
+        def __reduce__(self) -> Any:
+            raise TypeError("it cannot travel either")
+
+    text = f"<Ending, whose repr raises {raised.__name__}>"
+    assert notes_for(3, Ending(), 1, "h", "w", "")[0] == f"  in item 3 (x={text}) on rank 1, h"
+    back = unpack(pack(ValueError("first", Ending())))
+    assert type(back) is ValueError
+    assert back.args == ("first", text)

@@ -79,3 +79,14 @@ def test_a_narrowed_plan_hands_out_each_missing_item_once_in_its_own_chunk(
     for (start, stop), (first, last) in zip(plan, narrow, strict=True):
         items = [item for run in gaps.spread(range(first, last)) for item in run]
         assert items == [item for item in range(start, stop) if gaps.has(item)]
+
+
+@given(SPANS, st.integers(0, 45), st.integers(0, 9), st.integers(0, 9))
+def test_places_beyond_the_last_missing_item_hold_nothing(
+    done: list[tuple[int, int]], n: int, before: int, more: int
+) -> None:
+    gaps = Gaps(done, n)
+    count = gaps.count or 0
+    first = max(0, count - before)
+    assert list(gaps.spread(range(count, count + more))) == []
+    assert list(gaps.spread(range(first, count + more))) == list(gaps.spread(range(first, count)))

@@ -7,7 +7,7 @@ import json
 import pickle
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain, islice, repeat
+from itertools import chain, groupby, islice, repeat
 from math import ceil, floor, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from mpicomp.errors import ScheduleError
 from mpicomp.plan.adaptive import af_chunk, awf_pace, awf_weights, weighted_chunk
 from mpicomp.plan.chunks import Plan, factoring_chunk, table
 from mpicomp.plan.decomposition import Block, BlockCyclic, Cyclic
-from mpicomp.plan.schedule import KINDS, Schedule, parse
+from mpicomp.plan.schedule import KINDS, TAKES, Schedule, parse
 
 if TYPE_CHECKING:
     from mpicomp.plan.chunks import PlanLike
@@ -556,3 +556,35 @@ def test_af_is_the_published_formula(remaining: int, times: list[tuple[float, fl
 def test_af_needs_times() -> None:
     with pytest.raises(ValueError, match=r"must be > 0 s, got 0\.0; measure first"):
         af_chunk(10, [0.0, 1.0], [0.0, 1.0], 0)
+
+
+# a text for a plan
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), max_size=6), st.integers(0, 4))
+def test_the_text_of_a_plan_is_its_sizes_run_by_run(
+    pieces: list[tuple[int, int]], short: int
+) -> None:
+    runs, stop = [], 0
+    for size, many in pieces:
+        runs.append(range(stop, stop + size * many, size))
+        stop = runs[-1].stop
+    if runs and len(runs[-1]) > 1:  # the last chunk may be shorter
+        stop -= min(short, runs[-1].step - 1)
+        runs[-1] = range(runs[-1].start, stop, runs[-1].step)
+    plan = Plan(stop, 2, tuple(runs))
+    told = [(size, len(list(same))) for size, same in groupby(sizes(plan))]
+    assert str(plan) == " ".join(f"{size}x{k}" if k > 1 else f"{size}" for size, k in told)
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_a_schedule_is_made_with_the_parameters_that_it_takes_and_no_others(name: str) -> None:
+    takes = TAKES.get(name, ())
+    for key in ("h", "sigma", "swr", "stages", "weights"):
+        value = (2.0, 1.0) if key == "weights" else 3.0
+        if key in takes:
+            assert parse(str(Schedule(name, None, [(key, value)]))).parameters == ((key, value),)
+            continue
+        letter = " and ".join(takes) or "nothing but a chunk"
+        with pytest.raises(ScheduleError, match=f"{name} takes {letter}, got '{key}'; leave"):
+            Schedule(name, None, [(key, value)])

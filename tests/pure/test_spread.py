@@ -73,3 +73,13 @@ def test_ranks_tell_wholes_apart_by_number() -> None:
     lists = Spread([0, 1], [range(3, 5)], 9, 7, None, alone=False)
     assert repr(arrays.outline()) == repr(lists.outline())
     assert repr(arrays.outline()) != repr(spread([range(3)], 9, number=8).outline())
+
+
+@given(runs_of_a_rank)
+def test_one_rank_that_has_all_values_walks_over_them(runs: list[range]) -> None:
+    n = sum(map(len, runs))
+    whole = Spread([*range(n)], [range(n)], n, 0, None, alone=True)
+    items, probe = whole.open()
+    assert list(items) == [*range(n)]
+    assert probe is items
+    check_spread(Zip([whole, Spread([*range(n)], [range(n)], n, 1, None, alone=True)]), None, True)
