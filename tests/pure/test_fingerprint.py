@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpicomp import JournalError, plist, product, seeded
+from mpicomp.notebook.travel import dump, load
 from mpicomp.plan.again import Everywhere
-from mpicomp.plan.comprehension import take_apart
+from mpicomp.plan.comprehension import Comprehension, take_apart
 from mpicomp.plan.fingerprint import Fingerprint, differences, fingerprint
+from mpicomp.plan.source import Data
 
 
 def over(xs: Any, a: Any = None, b: Any = None) -> Fingerprint:
@@ -74,6 +76,18 @@ def test_a_mapped_function_over_seeded_items_counts_and_so_does_the_seed() -> No
     def of(seed: int) -> Fingerprint:
         apart = take_apart(map(len, seeded(stream(3), seed)), "plist")
         return fingerprint("plist", apart, apart.source)
+
+    assert of(1).key == of(1).key
+    assert told(of(1), of(2)) == ["the source"]
+
+
+def test_on_the_engines_of_a_notebook_the_seed_counts_as_well() -> None:
+    def of(seed: int) -> Fingerprint:
+        apart = take_apart((rng.random() for _, rng in seeded(stream(3), seed)), "plist")
+        apart.source = Data([(0, 0), (1, 1)])  # as the kernel has read it, with its numbers
+        there: Comprehension = load(dump(apart, "it")[0])
+        assert there.digest == apart.digest
+        return fingerprint("plist", there, there.source)
 
     assert of(1).key == of(1).key
     assert told(of(1), of(2)) == ["the source"]

@@ -445,3 +445,13 @@ def test_plurals() -> None:
 def test_errors_are_of_the_family() -> None:
     assert RecordError.__bases__ == (MpicompError, ValueError)
     assert MissingExtra.__bases__ == (MpicompError, ImportError)
+
+
+def test_in_a_picture_of_several_calls_each_is_named_that_has_the_room() -> None:
+    pytest.importorskip("matplotlib")
+    calls = [example_call(seconds=4.0), example_call([], seconds=1e-3), example_call(seconds=6.0)]
+    figure = Record(calls).plot()
+    assert figure is not None
+    named = figure.axes[0].texts
+    assert [text.get_text() for text in named] == ['plist, "dynamic,2"'] * 2
+    assert [float(text.xy[0]) for text in named] == pytest.approx([0.0, 4.001])  # type: ignore[attr-defined]  # they are annotations
