@@ -11,7 +11,7 @@ import pickle
 import signal
 import sys
 import threading
-from contextlib import nullcontext, redirect_stderr, redirect_stdout
+from contextlib import nullcontext, redirect_stderr, redirect_stdout, suppress
 from io import StringIO
 from typing import Any, NamedTuple
 
@@ -80,11 +80,10 @@ def ready(owner: tuple[str, int, int] | None) -> None:
 def _end_with(owner: int, controller: int) -> None:
     import psutil  # type: ignore[import-untyped]  # ipyparallel brings it, without annotations
 
-    try:
+    with suppress(psutil.NoSuchProcess):  # it is gone already
         psutil.Process(owner).wait()
+    with suppress(psutil.NoSuchProcess):
         psutil.Process(controller).terminate()
-    except psutil.NoSuchProcess:
-        pass
     os.kill(os.getpid(), signal.SIGKILL)  # the launcher ends the others
 
 

@@ -184,6 +184,7 @@ def _leave(leave: bytes) -> bool:
         abort()  # a rank never came, and would be waited for
     waiting = [world for world in _worlds if not world.closed and world.watch is None]
     surviving = [world for world in _worlds if not world.closed and world.watch is not None]
+    open_still = [*waiting]  # in an order that all ranks have: closing one may wait for its ranks
     for world in waiting:
         world.offer(leave)
     nap, alike = 0.0001, True
@@ -194,9 +195,10 @@ def _leave(leave: bytes) -> bool:
                 alike = False
                 if not together(world):
                     abort()  # they were in a verb, have been told, and have not ended for it
-            world.close()
         time.sleep(nap)
         nap = min(0.01, 2 * nap)
+    for world in open_still:
+        world.close()
     return all(_leave_those_left(world, leave) for world in surviving) and alike
 
 

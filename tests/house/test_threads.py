@@ -51,6 +51,30 @@ def test_what_the_user_has_said_stays() -> None:
     assert said(set_by_the_program)[0] == 1
 
 
+def test_ranks_that_have_their_part_keep_it_when_others_join_them() -> None:
+    program = """if True:
+        import json
+        from mpi4py import MPI
+        from mpicomp import plist
+        from mpicomp.wire.threads import threads
+        rank = MPI.COMM_WORLD.rank
+        pair = MPI.COMM_WORLD.Split(rank // 2)
+        if rank < 2:
+            plist((x for x in range(9)), comm=pair)
+        before = threads()
+        plist(x for x in range(9))
+        told = MPI.COMM_WORLD.gather((before, threads()))
+        if rank == 0:
+            print(json.dumps(told))
+    """
+    done = run_ranks(3, ["-c", program], env=dict.fromkeys(VARIABLES, ""))
+    first, second, third = json.loads(done.stdout)
+    assert first[0] == first[1], "not taken for what the user has said"
+    assert second[0] == second[1]
+    assert third[0] == [None, "one rank: nothing is shared"]
+    assert third[1][1].startswith("3 ranks on this node, ")
+
+
 def test_without_threadpoolctl_the_record_tells_what_to_write() -> None:
     program = """if True:
         import sys, numpy

@@ -262,6 +262,22 @@ plist(x for x in range(8))
     assert "rank 1 of 2 reached the end of its program while" in one.stderr
 
 
+MANY_WORLDS = """
+from mpi4py import MPI
+from mpicomp import plist
+rank = MPI.COMM_WORLD.rank
+for comm in [MPI.COMM_WORLD, *(MPI.COMM_WORLD.Split(rank // k) for k in (2, 3, 2, 3, 2))]:
+    plist((x for x in range(9)), comm=comm, schedule="dynamic")
+"""
+
+
+@ends
+def test_calls_on_many_communicators_end_in_one_order_on_all_ranks() -> None:
+    for _ in range(2):  # which of them was left first by all is another one each time
+        done: Any = on_root(lambda: run_ranks(3, ["-c", MANY_WORLDS], timeout=60))
+        assert done.returncode == 0, done.stderr
+
+
 @ends
 def test_a_forked_child_may_end_as_children_do(tmp_path: Path) -> None:
     text = """

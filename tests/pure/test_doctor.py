@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import mmap
+import os
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,8 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mpicomp.doctor import facts
 from mpicomp.doctor.batch import Places, places
 from mpicomp.doctor.findings import NOTE, PROBLEM, WARNING, Finding, Job, Rank, findings
+from mpicomp.wire.started import LAUNCHERS
+from mpicomp.wire.threads import VARIABLES, cores, pools
 
 GIB = 1 << 30
 
@@ -100,6 +107,13 @@ CASES: dict[str, tuple[Job, str, str, str, str]] = {
             ranks=tuple(r._replace(cores=(0, 1), threads=1) for r in job(4, 1).ranks)
         ),
         WARNING, "oversubscribed", "4 ranks share 2 cores of node0", "start 2 ranks here",
+    ),
+    "more ranks than Slurm's cores": (
+        job(4, 1, batch="Slurm", tasks=4)._replace(
+            ranks=tuple(r._replace(cores=(0, 1), threads=1) for r in job(4, 1).ranks)
+        ),
+        WARNING, "oversubscribed", "4 ranks share 2 cores of node0",
+        "start 2 ranks here, or ask for more: sbatch --cpus-per-task, --ntasks-per-node",
     ),
     "all bound to one core": (
         job(2, 1)._replace(
@@ -240,3 +254,97 @@ def test_a_job_of_slurm() -> None:
     assert places({"SLURM_JOB_ID": "7"}) == Places("Slurm", "SLURM_NTASKS")
     about = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "4", "SLURM_JOB_NUM_NODES": "2"}
     assert places(about) == Places("Slurm", "SLURM_NTASKS", 4, 2)
+
+
+# --- what this process sees ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in the place of /dev/shm, of which nobody else makes use."""
+    monkeypatch.setattr(facts, "SHARED", tmp_path)
+    return tmp_path
+
+
+def mine() -> Rank:
+    return facts.of_this_process("", 0, None).ranks[0]
+
+
+def test_files_of_dead_ranks_are_those_that_are_old_and_that_nobody_maps(shared: Path) -> None:
+    assert mine().left == 0
+    names = ("mpich_shm_used", "mpich_shm_old", "mpich_shm_new", "sm_segment.node.0", "other")
+    for name in names:
+        (shared / name).write_bytes(bytes(mmap.PAGESIZE))
+        if name != "mpich_shm_new":
+            os.utime(shared / name, (0, 0))
+    with (shared / "mpich_shm_used").open("r+b") as file, mmap.mmap(file.fileno(), 0):
+        assert mine().left == 2
+    assert mine().left == 3
+    assert sorted(file.name for file in shared.iterdir()) == sorted(names), "it only looks"
+
+
+def test_where_there_is_no_shared_memory_nothing_is_said_of_it(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = mine().shared
+    assert free is not None
+    assert free > 0
+    monkeypatch.setattr(facts, "SHARED", shared / "nosuch")
+    assert (mine().shared, mine().left) == (None, 0)
+    assert "shared memory" not in {one.name for one in findings(facts.of_this_process("", 0, None))}
+
+
+def test_without_threadpoolctl_the_variables_say_how_many_threads_there_would_be(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert mine().threads == max(int(pool["num_threads"]) for pool in pools() or ())
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    assert mine().threads == len(cores())
+    monkeypatch.setenv("MKL_NUM_THREADS", "3")
+    monkeypatch.setenv("OMP_NUM_THREADS", "4,2")  # OpenMP's list, by level: no number
+    assert mine().threads == 3
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "5")
+    assert mine().threads == 5
+
+
+STARTED = {  # by whom: the variables, and what is said of it
+    "nobody": ({}, 0, ""),
+    "srun": ({"SLURM_STEP_NUM_TASKS": "3"}, 3, "SLURM_STEP_NUM_TASKS"),
+    "srun with PMIx": (
+        {"SLURM_STEP_NUM_TASKS": "3", "OMPI_COMM_WORLD_SIZE": "3", "PMIX_RANK": "0"},
+        3, "SLURM_STEP_NUM_TASKS",
+    ),
+    "Hydra": ({"PMI_SIZE": "5", "PMI_RANK": "2"}, 5, "PMI_SIZE"),
+    "Hydra in a step of Slurm": (
+        {"PMI_SIZE": "5", "PMI_RANK": "2", "SLURM_STEP_NUM_TASKS": "2"}, 5, "PMI_SIZE",
+    ),
+    "Open MPI": ({"OMPI_COMM_WORLD_SIZE": "4"}, 4, "OMPI_COMM_WORLD_SIZE"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("by", STARTED)
+def test_who_has_started_the_ranks(by: str, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    variables, number, name = STARTED[by]
+    for known in (*LAUNCHERS, "OMPI_COMM_WORLD_RANK", "SLURM_PROCID"):
+        monkeypatch.delenv(known, raising=False)
+    for known, value in (variables | {"SLURMD_NODENAME": "node-7"}).items():
+        monkeypatch.setenv(known, value)
+    rank = mine()
+    assert (rank.started, rank.node) == (number, "node-7")
+    assert not number or rank.said_by == name
+    assert facts.speaks() == (variables.get("PMI_RANK", "0") == "0")
+
+
+def test_what_is_refused_is_reported_with_the_facts_of_this_process(
+    shared: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("print(1)")
+    about = facts.of_this_process("no launcher", 4, str(script))
+    assert (about.refused, about.asked, about.script) == ("no launcher", 4, str(script))
+    digests = [about.ranks[0].script]
+    digests += [facts.of_this_process("", 4, path).ranks[0].script for path in (None, "nosuch.py")]
+    assert digests == [hashlib.sha256(b"print(1)").hexdigest(), None, ""]
+    assert ("problem", "launcher") in {(one.level, one.name) for one in findings(about)}
