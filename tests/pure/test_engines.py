@@ -268,7 +268,7 @@ def test_a_function_has_the_code_that_it_had_the_last_time_and_old_ones_go() -> 
     assert code == usual.__code__
     assert arrived(usual) is code, "what is known of a code goes with the object"
     for number in range(1010):
-        travel.built(None, Data([]), False, eval(f"lambda x: x + {number}"), None, 0)
+        travel.built(None, Data([]), False, eval(f"lambda x: x + {number}"), None, None, 0)
     assert len(travel._codes) <= 1001
     assert arrived(usual) == code
 
