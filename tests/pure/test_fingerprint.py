@@ -16,7 +16,7 @@ from mpicomp import JournalError, plist, product, seeded
 from mpicomp.notebook.travel import dump, load
 from mpicomp.plan.again import Everywhere
 from mpicomp.plan.comprehension import Comprehension, take_apart
-from mpicomp.plan.fingerprint import Fingerprint, differences, fingerprint
+from mpicomp.plan.fingerprint import Fingerprint, Part, differences, fingerprint
 from mpicomp.plan.source import Data
 
 
@@ -186,3 +186,21 @@ def test_a_name_that_is_bound_later_counts_once_it_is_bound() -> None:
     assert differences(of(False).parts, of(True).parts) == [
         "later in the comprehension: kept 'not yet bound', now 3"
     ]
+
+
+PARTS = st.dictionaries(st.sampled_from("abcd"), st.sampled_from("12"), max_size=4).map(
+    lambda found: [Part(name, digest, f"<{digest}>") for name, digest in found.items()]
+)
+
+
+@given(PARTS, PARTS)
+def test_each_part_that_differs_or_that_one_side_has_not_is_told_in_a_line(
+    kept: list[Part], now: list[Part]
+) -> None:
+    before, after = ({part.name: part.digest for part in side} for side in (kept, now))
+    lines = dict(line.split(": ", 1) for line in differences(kept, now))
+    assert len(lines) == len(differences(kept, now))
+    assert lines.keys() == {n for n in before | after if before.get(n) != after.get(n)}
+    for name, text in lines.items():
+        assert ("not kept" in text) == (name not in before)
+        assert ("not there now" in text) == (name not in after)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -65,6 +65,7 @@ VALUES = st.recursive(
 
 @settings(max_examples=60)
 @given(VALUES)
+@example({NAN: [NAN, {-0.0}]})
 def test_what_has_travelled_is_like_itself(value: Any) -> None:
     assert same(travelled(value), travelled(value))
 
