@@ -63,7 +63,7 @@ def _by_value(value: Any) -> list[Any]:
     buffers: list[Any] = []
     pickler = import_module("cloudpickle").CloudPickler
     pickler(file, 5, buffer_callback=_keeper(buffers)).dump(value)
-    return [file.getbuffer(), *buffers]
+    return [file.getvalue(), *buffers]
 
 
 def _keeper(buffers: list[Any]) -> Callable[[pickle.PickleBuffer], bool]:

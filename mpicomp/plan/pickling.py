@@ -51,7 +51,7 @@ def dumps(
     keep: Callable[[pickle.PickleBuffer], bool] | None = None,
     again: Callable[[], None] | None = None,
 ) -> Any:
-    """*value* as bytes (or a view of them), by name if that works, else as `ByValue` does.
+    """*value* as bytes, by name if that works, else as `ByValue` does.
 
     Parameters
     ----------
@@ -70,4 +70,4 @@ def dumps(
         again()
     file = BytesIO()
     ByValue(file, 5, buffer_callback=keep).dump(value)
-    return file.getbuffer()
+    return file.getvalue()

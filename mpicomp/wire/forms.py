@@ -72,7 +72,7 @@ def encode(values: Any, has_exceptions: bool = False, plain: bool = False) -> Pa
         if has_exceptions:
             file = BytesIO()
             _ExceptionPickler(file, 5, buffer_callback=keep).dump(values)
-            main = file.getbuffer()
+            main = file.getvalue()
         else:
             main = dumps(values, keep, buffers.clear)
     except Exception as exc:

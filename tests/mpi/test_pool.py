@@ -64,8 +64,9 @@ def sources_that_fail(pool: Any) -> Any:
             for _ in range(10):
                 try:
                     values.append(next(results))
-                except (LookupError, StopIteration) as error:
+                except LookupError as error:  # unordered, it may come before a value
                     errors.append(type(error))
+                except StopIteration:
                     break
             told.append((sorted(values), errors))
         try:
