@@ -68,7 +68,9 @@ def sources_that_fail(pool: Any) -> Any:
                     errors.append(type(error))
                 except StopIteration:
                     break
-            told.append((sorted(values), errors))
+            if imap == pool.imap_unordered:  # of values behind it, those of a chunk are lost
+                values = [value for value in values if value not in {x * x for x in range(when)}]
+            told.append((values, errors))
         try:
             pool.map(square, fails_at(when), chunksize)
         except LookupError as error:
