@@ -115,26 +115,28 @@ def indented(program: str) -> str:
     return "".join(f"    {line}\n" for line in program.splitlines())
 
 
+def check(
+    told_of: tuple[str, int, str], surviving: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    program, code, said = told_of
+    assert outcome(program, surviving) == code
+    told = capfd.readouterr().err
+    assert said in told
+    assert bool(told) == bool(said), told
+
+
 @pytest.mark.parametrize("case", OUTCOMES)
 def test_the_exit_code_is_that_of_the_first_that_failed(
     case: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    program, code, said = OUTCOMES[case]
-    assert outcome(program, surviving=False) == code
-    told = capfd.readouterr().err
-    assert said in told
-    assert bool(told) == bool(said), told
+    check(OUTCOMES[case], False, capfd)
 
 
 @pytest.mark.parametrize("case", SURVIVED)
 def test_where_losses_are_survived_those_that_are_left_make_the_exit_code(
     case: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    program, code, said = SURVIVED[case]
-    assert outcome(program, surviving=True) == code
-    told = capfd.readouterr().err
-    assert said in told
-    assert bool(told) == bool(said), told
+    check(SURVIVED[case], True, capfd)
 
 
 def test_a_system_that_does_not_tell_who_went_first_is_told_of_all(
